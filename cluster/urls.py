@@ -1,0 +1,25 @@
+"""Every address of Drover. A room's pages are below its own prefix."""
+
+from django.urls import include, path
+from django.views.i18n import JavaScriptCatalog
+
+from cluster import views
+
+cluster_patterns = (
+    [
+        path("", views.overview, name="overview"),
+        path("search", views.search, name="search"),
+        path("healthz", views.healthz, name="healthz"),
+        path("jsi18n.js", JavaScriptCatalog.as_view(), name="jsi18n"),
+    ],
+    "cluster",
+)
+
+urlpatterns = [
+    path("", include(cluster_patterns)),
+    path("", include("access.urls")),
+    path("jobs/", include("jobs.urls")),
+    path("hosts/", include("hosts.urls")),
+    path("storage/", include("storage.urls")),
+    path("vms/", include("vms.urls")),
+]

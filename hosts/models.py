@@ -1,0 +1,166 @@
+"""KVM hosts, how they are reached and what was last seen of them; networks and where they are present."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from hosts.states import COLOUR, HostState, Transport
+from virt.target import Target
+
+STALE_AFTER = timedelta(seconds=15)
+
+
+class Host(models.Model):
+    """identity | how to reach it | what people want (maintenance) | what was observed, and when."""
+
+    name = models.CharField(_("name"), max_length=64, unique=True)
+    transport = models.CharField(max_length=5, choices=Transport.choices, default=Transport.SSH)
+    address = models.CharField(_("address"), max_length=255, blank=True)
+    port = models.PositiveIntegerField(default=0)
+    username = models.CharField(max_length=64, default="root")
+    path = models.CharField(max_length=255, blank=True)  # only for simulated hosts
+    host_keys = models.JSONField(default=list)  # pinned: [["ssh-ed25519", "<base64>"], ...]
+    migration_address = models.CharField(max_length=255, blank=True)  # another network for migration traffic
+
+    maintenance = models.BooleanField(default=False)
+    added_at = models.DateTimeField(default=timezone.now)
+
+    observed_state = models.CharField(max_length=12, choices=HostState.choices, default=HostState.NEW)
+    state_since = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(null=True)
+    last_error = models.TextField(blank=True)
+    last_error_technical = models.TextField(blank=True)
+
+    uuid = models.UUIDField(null=True)  # of the machine, as libvirt says it
+    hostname = models.CharField(max_length=255, blank=True)
+    arch = models.CharField(max_length=20, blank=True)
+    cpu_model = models.CharField(max_length=100, blank=True)
+    cpu_vendor = models.CharField(max_length=40, blank=True)
+    cpus = models.PositiveIntegerField(default=0)
+    cpu_mhz = models.PositiveIntegerField(default=0)
+    topology = models.JSONField(default=dict)  # {"sockets": 1, "cores": 8, "threads": 2, "numa_nodes": 1}
+    cpu_xml = models.TextField(blank=True)  # for the common CPU model
+    domain_types = models.JSONField(default=list)  # ["kvm", "qemu"]
+    machine_types = models.JSONField(default=list)
+    has_kvm = models.BooleanField(default=False)  # /dev/kvm and vmx or svm: what virt-host-validate asks
+    memory_bytes = models.BigIntegerField(default=0)
+    libvirt_version = models.CharField(max_length=20, blank=True)
+    qemu_version = models.CharField(max_length=20, blank=True)
+    bridges = models.JSONField(default=list)  # names
+    os_name = models.CharField(max_length=100, blank=True)
+    boot_at = models.DateTimeField(null=True)
+    clock_offset_s = models.FloatField(null=True)  # host's clock minus ours
+    trusted_hosts = models.JSONField(default=list)  # primary keys of hosts it can log in to, for migration
+    facts_at = models.DateTimeField(null=True)  # when the slow facts above were read
+
+    memory_free_bytes = models.BigIntegerField(null=True)
+    cpu_percent = models.FloatField(null=True)
+    load1 = models.FloatField(null=True)
+
+    watcher = models.CharField(max_length=100, blank=True)  # which watch process looks after it
+    watcher_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("hosts:detail", args=[self.pk])
+
+    @property
+    def target(self) -> Target:
+        return Target(
+            key=f"host-{self.pk}",
+            transport=self.transport,
+            address=self.address,
+            port=self.port,
+            username=self.username,
+            path=self.path,
+            ssh_dir=settings.SSH_DIR,
+        )
+
+    @property
+    def state(self) -> str:
+        return self.observed_state
+
+    def get_state_display(self) -> str:
+        return str(HostState(self.observed_state).label)
+
+    @property
+    def colour(self) -> str:
+        return "azure" if self.maintenance and self.is_up else COLOUR[HostState(self.observed_state)]
+
+    @property
+    def is_up(self) -> bool:
+        return self.observed_state == HostState.UP
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether VMs may be running there without our knowing (law 4)."""
+        return self.observed_state in {HostState.NEW, HostState.UNREACHABLE, HostState.REFUSED}
+
+    @property
+    def domain_type(self) -> str:
+        return "test" if self.transport == Transport.TEST or self.path else "kvm" if self.has_kvm else "qemu"
+
+    @property
+    def memory_used_bytes(self) -> int | None:
+        if self.memory_free_bytes is None or not self.memory_bytes:
+            return None
+        return self.memory_bytes - self.memory_free_bytes
+
+    @property
+    def memory_percent(self) -> float | None:
+        used = self.memory_used_bytes
+        return None if used is None else 100.0 * used / self.memory_bytes
+
+
+class NetworkMode(models.TextChoices):
+    NAT = "nat", _("NAT")
+    ROUTE = "route", _("routed")
+    ISOLATED = "isolated", _("isolated")
+    BRIDGE = "bridge", _("bridged")
+    OTHER = "other", _("other")
+
+
+class Network(models.Model):
+    """A network by name, as wanted on the hosts where it is present. Adopted ones have no spec of ours."""
+
+    name = models.CharField(_("name"), max_length=64, unique=True)
+    mode = models.CharField(_("mode"), max_length=10, choices=NetworkMode.choices)
+    spec = models.JSONField(default=dict)  # bridge, cidr, dhcp_start, dhcp_end, domain; {} if adopted
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("hosts:network", args=[self.pk])
+
+
+class NetworkOnHost(models.Model):
+    """What one host holds under a network's name."""
+
+    network = models.ForeignKey(Network, on_delete=models.CASCADE, related_name="presences")
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="networks")
+    uuid = models.UUIDField()
+    is_active = models.BooleanField(default=False)
+    autostart = models.BooleanField(default=False)
+    bridge = models.CharField(max_length=20, blank=True)
+    xml = models.TextField(blank=True)
+    identity = models.CharField(max_length=255, blank=True)  # canonical text; hosts that differ have another
+    leases = models.JSONField(default=list)  # [{"mac":, "ip":, "hostname":}]
+    seen_at = models.DateTimeField(default=timezone.now)
+    missing_since = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["network", "host"], name="network_once_a_host")]

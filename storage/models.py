@@ -1,0 +1,147 @@
+"""Pools defined once and present on hosts; volumes; images and uploads."""
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from hosts.models import Host
+
+
+class PoolKind(models.TextChoices):
+    DIR = "dir", _("folder on each host")
+    NFS = "nfs", _("NFS")
+    GLUSTERFS = "glusterfs", _("Gluster")
+    OTHER = "other", _("other")
+
+
+SHARED_KINDS = frozenset({PoolKind.NFS, PoolKind.GLUSTERFS})
+
+
+class Pool(models.Model):
+    """A pool of the cluster: defined once, the same on every host where it is present."""
+
+    name = models.CharField(_("name"), max_length=64, unique=True)
+    kind = models.CharField(_("kind"), max_length=12, choices=PoolKind.choices)
+    libvirt_type = models.CharField(max_length=20, blank=True)  # dir, netfs, logical, ...
+    source = models.JSONField(default=dict)  # {"host":, "path":, "version":}
+    target_path = models.CharField(_("path on the hosts"), max_length=255, blank=True)
+    uuid = models.UUIDField(null=True)
+    is_adopted = models.BooleanField(default=False)  # found on a host, not defined by us
+    is_shared = models.BooleanField(default=False)  # the same content on every host
+    autostart = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("storage:pool", args=[self.pk])
+
+
+class PoolOnHost(models.Model):
+    """One cell of the matrix pool x host."""
+
+    pool = models.ForeignKey(Pool, on_delete=models.CASCADE, related_name="presences")
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="pools")
+    wanted = models.BooleanField(default=True)  # chosen by a person, or found there
+    uuid = models.UUIDField(null=True)
+    is_active = models.BooleanField(default=False)
+    autostart = models.BooleanField(default=False)
+    capacity_bytes = models.BigIntegerField(null=True)
+    allocation_bytes = models.BigIntegerField(null=True)
+    available_bytes = models.BigIntegerField(null=True)
+    identity = models.CharField(max_length=500, blank=True)  # canonical source + target; hosts that differ have another
+    error = models.TextField(blank=True)
+    seen_at = models.DateTimeField(null=True)
+    missing_since = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["pool", "host"], name="pool_once_a_host")]
+
+    @property
+    def is_usable(self) -> bool:
+        return self.is_active and self.missing_since is None and not self.error
+
+
+class Volume(models.Model):
+    """A volume of a pool. `host` is set for pools that are not shared: the same path is another volume elsewhere."""
+
+    pool = models.ForeignKey(Pool, on_delete=models.CASCADE, related_name="volumes")
+    host = models.ForeignKey(Host, null=True, on_delete=models.CASCADE, related_name="volumes")
+    name = models.CharField(max_length=255)
+    path = models.CharField(max_length=1024)
+    format = models.CharField(max_length=20, blank=True)
+    capacity_bytes = models.BigIntegerField(default=0)
+    allocation_bytes = models.BigIntegerField(default=0)
+    backing_path = models.CharField(max_length=1024, blank=True)
+    seen_at = models.DateTimeField(default=timezone.now)
+    missing_since = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["name"]
+        indexes = [models.Index(fields=["path"])]
+        constraints = [
+            models.UniqueConstraint(fields=["pool", "host", "name"], name="volume_once_a_host"),
+            models.UniqueConstraint(fields=["pool", "name"], name="volume_once", condition=models.Q(host=None)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ImageState(models.TextChoices):
+    IMPORTING = "importing", _("importing")
+    READY = "ready", _("ready")
+    FAILED = "failed", _("failed")
+
+
+class Image(models.Model):
+    """One version of an operating system image (or an ISO): where it lies and what it is."""
+
+    name = models.CharField(_("name"), max_length=64)  # family: "debian-12"
+    version = models.CharField(_("version"), max_length=40)
+    os_name = models.CharField(_("operating system"), max_length=100, blank=True)
+    description = models.TextField(blank=True)
+    is_iso = models.BooleanField(default=False)
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="images")
+    host = models.ForeignKey(Host, null=True, on_delete=models.PROTECT)  # for a pool that is not shared
+    volume_name = models.CharField(max_length=255)
+    path = models.CharField(max_length=1024, blank=True)
+    format = models.CharField(max_length=20, blank=True)
+    size_bytes = models.BigIntegerField(default=0)
+    virtual_size_bytes = models.BigIntegerField(default=0)
+    checksum = models.CharField(max_length=200, blank=True)  # "sha256:<hex>"
+    source = models.CharField(max_length=2000, blank=True)  # URL, "upload", "volume"
+    state = models.CharField(max_length=10, choices=ImageState.choices, default=ImageState.IMPORTING)
+    error = models.TextField(blank=True)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="images")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["name", "-created_at"]
+        constraints = [models.UniqueConstraint(fields=["name", "version"], name="image_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("storage:image", args=[self.pk])
+
+
+class Upload(models.Model):
+    """A file on its way from a browser into a volume of a host's pool. Chunks wait in Redis, never on our disk."""
+
+    id = models.UUIDField(primary_key=True)
+    image = models.OneToOneField(Image, on_delete=models.CASCADE, related_name="upload")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    host = models.ForeignKey(Host, on_delete=models.CASCADE)
+    size_bytes = models.BigIntegerField()
+    accepted_bytes = models.BigIntegerField(default=0)  # taken from the browser
+    stored_bytes = models.BigIntegerField(default=0)  # written to the host: where an interrupted upload goes on
+    created_at = models.DateTimeField(default=timezone.now)
+    touched_at = models.DateTimeField(default=timezone.now)

@@ -1,0 +1,160 @@
+"""Virtual machines: identity, owner, last observation; where each was seen; definitions; console tickets."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from hosts.models import Host
+from storage.models import Image
+from vms.states import ALIVE, COLOUR, VmState
+
+
+class Tag(models.Model):
+    name = models.CharField(max_length=40, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Vm(models.Model):
+    """A VM of the cluster. UUID is identity; name, host and state are what was last observed (law 5 and 6)."""
+
+    uuid = models.UUIDField(unique=True)
+    name = models.CharField(_("name"), max_length=255, db_index=True)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="vms")
+    tags = models.ManyToManyField(Tag, related_name="vms", blank=True)
+    description = models.TextField(blank=True)
+    image = models.ForeignKey(Image, null=True, on_delete=models.SET_NULL, related_name="vms")
+    is_adopted = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    host = models.ForeignKey(Host, null=True, on_delete=models.SET_NULL, related_name="vms")
+    observed_state = models.CharField(max_length=13, choices=VmState.choices, default=VmState.UNKNOWN)
+    state_since = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(null=True)
+    missing_since = models.DateTimeField(null=True)
+    is_duplicate = models.BooleanField(default=False)  # alive on more than one host: alarm
+
+    memory_bytes = models.BigIntegerField(default=0)
+    vcpus = models.PositiveIntegerField(default=0)
+    autostart = models.BooleanField(default=False)
+    is_persistent = models.BooleanField(default=True)
+    addresses = models.JSONField(default=list)  # ["10.47.0.127", "fd00::1"], best first
+    address = models.CharField(max_length=64, blank=True)  # the first of them, for search and sort
+    started_at = models.DateTimeField(null=True)
+    cpu_percent = models.FloatField(null=True)  # of all its vCPUs
+    memory_used_bytes = models.BigIntegerField(null=True)  # by the guest, from the balloon
+    cpu_history = models.JSONField(default=list)  # last hour, one figure a minute, for the sparkline
+
+    definition = models.TextField(blank=True)  # persistent (inactive) XML
+    live_definition = models.TextField(blank=True)  # XML of the running domain, "" when off
+    definition_at = models.DateTimeField(null=True)
+    hardware = models.JSONField(default=dict)  # parsed summary of the running (else persistent) definition
+
+    first_boot = models.JSONField(default=dict)  # how it was made; no secret
+    job = models.ForeignKey("jobs.Job", null=True, on_delete=models.SET_NULL, related_name="+")  # in progress
+
+    class Meta:
+        ordering = ["name", "id"]
+        indexes = [models.Index(fields=["host", "name"]), models.Index(fields=["observed_state", "name"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("vms:detail", args=[self.uuid])
+
+    @property
+    def state(self) -> str:
+        """What people see: unknown while its host does not answer or nobody has reported it for long."""
+        if self.observed_state in {VmState.CREATING, VmState.UNKNOWN}:
+            return self.observed_state
+        if self.missing_since is not None or self.host is None or self.host.is_unknown:
+            return VmState.UNKNOWN
+        return self.observed_state
+
+    def get_state_display(self) -> str:
+        return str(VmState(self.state).label)
+
+    @property
+    def colour(self) -> str:
+        return COLOUR[VmState(self.state)]
+
+    @property
+    def is_alive(self) -> bool:
+        return self.state in ALIVE
+
+    @property
+    def disks(self) -> list[dict[str, Any]]:
+        return list(self.hardware.get("disks", []))
+
+    @property
+    def nics(self) -> list[dict[str, Any]]:
+        return list(self.hardware.get("nics", []))
+
+
+class Presence(models.Model):
+    """A VM as one host reports it. Two alive presences of one VM are the alarm of law 4."""
+
+    vm = models.ForeignKey(Vm, on_delete=models.CASCADE, related_name="presences")
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="presences")
+    observed_state = models.CharField(max_length=13, choices=VmState.choices)
+    is_persistent = models.BooleanField(default=True)
+    seen_at = models.DateTimeField(default=timezone.now)
+    missing_since = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["vm", "host"], name="vm_once_a_host")]
+
+
+class MacAddress(models.Model):
+    """Every MAC in use or promised, unique in the cluster."""
+
+    mac = models.CharField(max_length=17, unique=True)
+    vm = models.ForeignKey(Vm, on_delete=models.CASCADE, related_name="macs")
+
+
+class DefinitionVersion(models.Model):
+    """A persistent definition as it was from a moment on."""
+
+    vm = models.ForeignKey(Vm, on_delete=models.CASCADE, related_name="definitions")
+    at = models.DateTimeField(default=timezone.now)
+    xml = models.TextField()
+    cause = models.CharField(max_length=200, blank=True)  # "adopted", "job 17", "changed on the host"
+
+    class Meta:
+        ordering = ["-id"]
+
+
+class ConsoleKind(models.TextChoices):
+    VNC = "vnc", _("screen")
+    SERIAL = "serial", _("serial")
+
+
+class ConsoleSession(models.Model):
+    """A one-time ticket for a console, and after its use the audit of that session."""
+
+    vm = models.ForeignKey(Vm, on_delete=models.CASCADE, related_name="console_sessions")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    session_digest = models.CharField(max_length=64)  # of the web session's key
+    ticket_digest = models.CharField(max_length=64, unique=True)
+    kind = models.CharField(max_length=6, choices=ConsoleKind.choices)
+    view_only = models.BooleanField(default=False)
+    address = models.GenericIPAddressField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    host_name = models.CharField(max_length=64, blank=True)
+    bytes_to_guest = models.BigIntegerField(default=0)
+    bytes_from_guest = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
