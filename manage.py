@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Django's command line for Drover: `manage.py watch`, `manage.py console`, `manage.py token create` and Django's own."""
+"""Django's command line for Drover: `watch`, `console`, `token create` and Django's own."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
 """Jobs from enqueue to their end: claims, locks, heartbeats, repeats, cancel.
 
-The database is the queue's truth; a Celery message only says "look at job n now". So a lost message, a killed worker or a
-Redis that was away costs time, never truth: `look_after` (each 5 s) finds what is left.
+The database is the queue's truth; a Celery message only says "look at job n now". So a lost message, a killed worker
+or a Redis that was away costs time, never truth: `look_after` (each 5 s) finds what is left.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What an operation is: one class per verb. The button, the POST guard, the API and the worker all ask the same class."""
+"""What an operation is: one class per verb. Button, POST guard, API and worker all ask the same class."""
 
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -84,7 +84,7 @@ class Operation:
         raise TypeError(f"{type(self).__name__} does not say what it does")
 
     def children_ended(self, run: "Run") -> dict[str, Any] | None:
-        """For a run that returned `run.wait_for_children()`: called once when all children ended. Returns the result."""
+        """For a run that returned `run.wait_for_children()`: called when all children ended. Returns the result."""
         return None
 
     def failed(self, run: "Run") -> None:

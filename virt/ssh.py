@@ -1,8 +1,8 @@
 """SSH with a key pair, known hosts and settings of Drover's own: nothing of the account's ~/.ssh is used.
 
-Per host two files are written below `ssh_dir/hosts/`: KEY.conf (OpenSSH client configuration, with the pinned host keys in
-KEY.known) and KEY.sh, the wrapper named in libvirt's `command=` (libvirt.org/uri.html). All sessions to a host share
-one TCP connection (ControlMaster), so a command costs some milliseconds and one login.
+Per host two files are written below `ssh_dir/hosts/`: KEY.conf (OpenSSH client configuration, with the pinned host
+keys in KEY.known) and KEY.sh, the wrapper named in libvirt's `command=` (libvirt.org/uri.html). All sessions to a host
+share one TCP connection (ControlMaster), so a command costs some milliseconds and one login.
 """
 
 import base64
@@ -136,7 +136,7 @@ def argv_for(target: Target, argv: Sequence[str]) -> list[str]:
 def run(target: Target, argv: Sequence[str], *, stdin: str = "", timeout_s: float = 30, check: bool = True) -> str:
     """Run a command on a host and return its output. Blocks.
 
-    Raises CommandFailed if it ends with a status (unless check=False), HostUnreachable if ssh itself fails or time is up.
+    Raises CommandFailed if it ends with a status (unless check=False), HostUnreachable if ssh fails or time is up.
     """
     gate.check(f"ssh {target.key} {argv[0]}")
     try:
@@ -167,9 +167,10 @@ def _ssh_error(stderr: str) -> VirtError:
 
 
 def install_key(target: Target, password: str) -> None:
-    """Log in once with a password and add Drover's public key to the account's authorized_keys. The password is not kept.
+    """Log in once with a password and add Drover's public key to the account's authorized_keys.
 
-    ssh asks a program for the password (SSH_ASKPASS, OpenSSH 8.4 or newer); it travels in that program's environment only.
+    ssh asks a program for the password (SSH_ASKPASS, OpenSSH 8.4 or newer); it travels in that program's environment
+    only and is kept nowhere.
     """
     gate.check(f"ssh {target.key} install key")
     public = ensure_key(target._dir())
