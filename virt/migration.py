@@ -13,6 +13,7 @@ import libvirt
 from virt.connection import connect
 from virt.errors import HostUnreachable, NotFound, VirtError, translate
 from virt.target import Target
+from virt.xml.tree import parse_document, serialise
 
 MIB = 1024 * 1024
 GONE, RUNNING, PAUSED, INCOMING, OFF, UNKNOWN = "gone", "running", "paused", "incoming", "off", "unknown"
@@ -266,11 +267,18 @@ def set_autostart(target: Target, uuid: str) -> None:
         connection.lookupByUUIDString(uuid).setAutostart(1)
 
 
-def compare_cpu(destination: Target, live_xml_cpu: str, arch: str, machine: str, domain_type: str) -> bool | None:
-    """Whether the destination can give the VM the CPU it has; None if libvirt can't say (TCG's "max" CPU)."""
+def compare_cpu(source: Target, destination: Target, uuid: str) -> bool | None:
+    """Whether the destination can give a running VM the CPU it has; None if libvirt can't say (TCG's "max" CPU)."""
+    with connect(source) as connection:
+        live = connection.lookupByUUIDString(uuid).XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE)
+    domain = parse_document(live, "domain")
+    cpu, kind = domain.find("cpu"), domain.find("os/type")
+    if cpu is None or kind is None:
+        return None
+    arch, machine, domain_type = kind.get("arch"), kind.get("machine"), domain.get("type")
     try:
         with connect(destination) as connection:
-            result = connection.compareHypervisorCPU(None, arch, machine or None, domain_type, live_xml_cpu, 0)
+            result = connection.compareHypervisorCPU(None, arch, machine, domain_type, serialise(cpu), 0)
     except HostUnreachable:
         raise
     except VirtError:

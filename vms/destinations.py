@@ -1,0 +1,196 @@
+"""Where a VM could be moved, from what is known in the database: each host with what speaks against it.
+
+The worker asks the hosts themselves once more before anything moves (vms.migration).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from hosts.models import Host, NetworkOnHost
+from storage.models import PoolOnHost
+from vms.models import Vm
+
+LIVE, COPY, OFFLINE = "live", "copy", "offline"
+CLOCK_TOLERANCE_S = 2.0
+
+
+@dataclass
+class Destination:
+    """One host as a possible target. No blocker: it can take the VM."""
+
+    host: Host
+    blockers: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def is_possible(self) -> bool:
+        return not self.blockers
+
+    @property
+    def free_after_bytes(self) -> int:
+        return self.host.memory_free_bytes or 0
+
+
+@dataclass
+class Presences:
+    """What each host has, read once for all destinations."""
+
+    pools: dict[int, list[PoolOnHost]]
+    networks: dict[int, dict[str, NetworkOnHost]]
+
+    @classmethod
+    def load(cls) -> "Presences":
+        pools: dict[int, list[PoolOnHost]] = {}
+        for presence in PoolOnHost.objects.select_related("pool"):
+            pools.setdefault(presence.host_id, []).append(presence)
+        networks: dict[int, dict[str, NetworkOnHost]] = {}
+        for network in NetworkOnHost.objects.select_related("network").defer("xml"):
+            networks.setdefault(network.host_id, {})[network.network.name] = network
+        return cls(pools, networks)
+
+    def pool_of(self, path: str, host: Host) -> PoolOnHost | None:
+        """The pool on this host whose folder holds the path (the innermost)."""
+        holding = [
+            presence
+            for presence in self.pools.get(host.pk, [])
+            if presence.pool.target_path and path.startswith(presence.pool.target_path.rstrip("/") + "/")
+        ]
+        return max(holding, key=lambda presence: len(presence.pool.target_path), default=None)
+
+    def same_pool(self, pool_id: int, host: Host) -> PoolOnHost | None:
+        return next((presence for presence in self.pools.get(host.pk, []) if presence.pool_id == pool_id), None)
+
+
+def destinations(vm: Vm, mode: str, hosts: Iterable[Host] | None = None) -> list[Destination]:
+    """Every other host with its reasons; possible ones first, then by free memory. Database only."""
+    everywhere = Presences.load()
+    others = hosts if hosts is not None else Host.objects.filter(is_managed=True).exclude(pk=vm.host_id or 0)
+    found = [weigh(vm, host, mode, everywhere) for host in others]
+    return sorted(found, key=lambda d: (len(d.blockers), len(d.warnings), -d.free_after_bytes, d.host.name))
+
+
+def best(vm: Vm, mode: str) -> Destination | None:
+    """The destination Drover would take: no blocker, fewest warnings, most free memory."""
+    return next((found for found in destinations(vm, mode) if found.is_possible), None)
+
+
+def weigh(vm: Vm, host: Host, mode: str, everywhere: Presences) -> Destination:
+    found = Destination(host)
+    _weigh_host(vm, host, mode, found)
+    for disk in vm.disks:
+        _weigh_disk(vm, disk, host, mode, everywhere, found)
+    for nic in vm.nics:
+        _weigh_nic(nic, host, everywhere, found)
+    for device in vm.hardware.get("passthrough", []):
+        name = f"{device.get('kind', '')} {device.get('address', '')}".strip()
+        found.blockers.append(_("It uses the device %(device)s of its host (passthrough).") % {"device": name})
+    for folder in vm.hardware.get("shared_folders", []):
+        found.blockers.append(_("It shares the folder %(folder)s of its host.") % {"folder": folder})
+    return found
+
+
+def _weigh_host(vm: Vm, host: Host, mode: str, found: Destination) -> None:
+    source = vm.host
+    if not host.is_up:
+        found.blockers.append(_("It does not answer (%(state)s).") % {"state": host.get_state_display()})
+        return
+    if host.maintenance:
+        found.blockers.append(_("It is in maintenance."))
+    if source is None:
+        return
+    if not source.is_up:
+        found.blockers.append(_("%(host)s, where the VM is, does not answer.") % {"host": source})
+    if not source.trusts(host):
+        found.blockers.append(
+            _("%(source)s can't log in to %(host)s. Let the hosts trust each other (Hosts page).")
+            % {"source": source, "host": host}
+        )
+    _weigh_machine(vm, source, host, mode, found)
+    offset = abs((host.clock_offset_s or 0.0) - (source.clock_offset_s or 0.0))
+    if offset > CLOCK_TOLERANCE_S:
+        found.warnings.append(_("The clocks differ by %(s).0f s: set up time synchronisation.") % {"s": offset})
+
+
+def _weigh_machine(vm: Vm, source: Host, host: Host, mode: str, found: Destination) -> None:
+    if source.arch and host.arch and source.arch != host.arch:
+        found.blockers.append(_("Its CPU is %(there)s, not %(here)s.") % {"there": host.arch, "here": source.arch})
+    if vm.hardware.get("domain_type") == "kvm" and not host.has_kvm:
+        found.blockers.append(_("It has no KVM, which the VM uses."))
+    machine = vm.hardware.get("machine", "")
+    if machine and host.machine_types and machine not in host.machine_types:
+        found.blockers.append(
+            _("Its QEMU (%(version)s) does not know the machine type %(machine)s.")
+            % {"version": host.qemu_version or "?", "machine": machine}
+        )
+    cpu_mode = (vm.hardware.get("cpu") or {}).get("mode", "")
+    if mode != OFFLINE and cpu_mode in {"host-passthrough", "host-model"} and source.cpu_model != host.cpu_model:
+        found.warnings.append(
+            _("The VM uses its host's own CPU (%(here)s), this one is %(there)s: it will be checked before it moves.")
+            % {"here": source.cpu_model or "?", "there": host.cpu_model or "?"}
+        )
+    if mode != OFFLINE and host.memory_free_bytes is not None and host.memory_free_bytes < vm.memory_bytes:
+        found.blockers.append(_("It has too little free memory."))
+    if _version(host.libvirt_version) < _version(source.libvirt_version):
+        found.warnings.append(
+            _("Its libvirt (%(there)s) is older than %(here)s.")
+            % {"there": host.libvirt_version, "here": source.libvirt_version}
+        )
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+
+def _weigh_disk(vm: Vm, disk: dict[str, Any], host: Host, mode: str, everywhere: Presences, found: Destination) -> None:
+    path = disk.get("path") or ""
+    if not path or vm.host is None or disk.get("source_kind") == "network":
+        return
+    label = _("Disk %(target)s") % {"target": disk.get("target", "?")}
+    here = everywhere.pool_of(path, vm.host)
+    if here is None:
+        found.blockers.append(_("%(disk)s (%(path)s) is in no pool Drover knows.") % {"disk": label, "path": path})
+        return
+    there = everywhere.same_pool(here.pool_id, host)
+    if there is None or not there.is_usable:
+        found.blockers.append(
+            _("%(disk)s is in the pool %(pool)s, which is not active there.") % {"disk": label, "pool": here.pool}
+        )
+    elif here.pool.is_shared:
+        if here.identity and there.identity and here.identity != there.identity:
+            found.blockers.append(_("The pool %(pool)s is another one there (another source).") % {"pool": here.pool})
+    elif mode != COPY:
+        found.blockers.append(
+            _("%(disk)s is in the pool %(pool)s, which each host has for itself: choose “copy the disks”.")
+            % {"disk": label, "pool": here.pool}
+        )
+    elif (there.available_bytes or 0) < int(disk.get("capacity_bytes") or 0):
+        found.blockers.append(_("The pool %(pool)s has too little space there.") % {"pool": here.pool})
+
+
+def _weigh_nic(nic: dict[str, Any], host: Host, everywhere: Presences, found: Destination) -> None:
+    source = nic.get("source") or ""
+    if not source:
+        return
+    if nic.get("kind") == "network":
+        network = everywhere.networks.get(host.pk, {}).get(source)
+        if network is None or not network.is_active or network.missing_since is not None:
+            found.blockers.append(_("The network %(name)s is not active there.") % {"name": source})
+    elif nic.get("kind") == "bridge" and host.bridges and source not in host.bridges:
+        found.blockers.append(_("It has no bridge %(name)s.") % {"name": source})
+
+
+def unshared_disks(vm: Vm) -> list[dict[str, Any]]:
+    """The VM's writable disks whose pool is not shared: what a move with disk copy must copy."""
+    if vm.host is None:
+        return []
+    everywhere = Presences.load()
+    disks = []
+    for disk in vm.disks:
+        presence = everywhere.pool_of(disk.get("path") or "", vm.host)
+        if disk.get("device", "disk") == "disk" and not disk.get("readonly") and presence is not None:
+            if not presence.pool.is_shared:
+                disks.append(disk)
+    return disks

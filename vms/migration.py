@@ -1,0 +1,359 @@
+"""Moving a VM to another host: the operation.
+
+A migration is peer to peer, so the source's libvirtd goes on with it if our worker dies. Whatever dies, the truth is
+asked from both hosts at the end: the VM runs in exactly one place, and the job says which.
+"""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from access.models import User
+from hosts.models import Host
+from jobs.errors import Cancelled, Failed, Refused, Text
+from jobs.operations import Lock, Operation, register
+from jobs.run import Run
+from virt import migration as virt_migration
+from virt.errors import HostUnreachable, VirtError
+from virt.migration import ALIVE, GONE, INCOMING, OFF, UNKNOWN, Mover, Options, Sample
+from vms import sync
+from vms.destinations import COPY, LIVE, OFFLINE, Presences, best, unshared_disks, weigh
+from vms.models import Vm
+from vms.states import VmState
+
+MIB = 1024 * 1024
+LOOK_EVERY_S = 0.25
+TRUTH_WITHIN_S = 60.0
+ON_TIMEOUT = ("abort", "pause", "post_copy")
+
+
+@register
+class MigrateVm(Operation):
+    """params: host (pk, None for the best place), mode (live|copy|offline), bandwidth_mib, auto_converge, post_copy,
+    compression, tunnelled, tls, timeout_s (0: none), on_timeout (abort|pause|post_copy), address (other network)."""
+
+    name = "vms.migrate"
+    verb = gettext_lazy("Migrate")
+    permission = "vms.migrate"
+    model = Vm
+    target_kind = "vm"
+    allowed_states = frozenset({VmState.RUNNING, VmState.PAUSED, VmState.OFF})
+    cancellable = True
+
+    @classmethod
+    def refusal(cls, user: User, target: Any) -> Text | None:
+        reason = super().refusal(user, target)
+        if reason is None and not target.is_alive and not target.is_persistent:
+            return _("Not possible: no host keeps its definition.")
+        return reason
+
+    @property
+    def mode(self) -> str:
+        return str(self.params.get("mode") or LIVE)
+
+    def title(self) -> str:
+        host = Host.objects.filter(pk=self.params.get("host") or 0).first()
+        return f"{self.verb} {self.target} → {host or '?'}"
+
+    def locks(self) -> list[Lock]:
+        hosts = [self.target.host_id, self.params.get("host")]
+        slots = [Lock(f"migrate:host:{pk}", settings.MIGRATIONS_PER_HOST) for pk in hosts if pk]
+        return [*super().locks(), *slots]
+
+    def refuse(self) -> None:
+        if self.mode not in {LIVE, COPY, OFFLINE}:
+            raise Refused(_("Choose how to move it."), field="mode")
+        if self.mode == OFFLINE and self.target.is_alive:
+            raise Refused(_("It is running: move it live, or shut it down first."), field="mode")
+        if self.mode != OFFLINE and not self.target.is_alive:
+            if self.mode == COPY:
+                raise Refused(_("Disks are copied only while it runs: start it first."), field="mode")
+            self.params["mode"] = OFFLINE
+        if self.params.get("tunnelled") and (self.params.get("tls") or self.mode == COPY):
+            raise Refused(_("Tunnelled traffic goes neither with TLS nor with disk copy."), field="transport")
+        self.params["host"] = self._destination().pk
+
+    def _destination(self) -> Host:
+        if not self.params.get("host"):
+            found = best(self.target, self.mode)
+            if found is None:
+                raise Refused(_("No other host can take it; the list says why for each."), field="host")
+            return found.host
+        host = Host.objects.filter(pk=self.params["host"]).first()
+        if host is None:
+            raise Refused(_("This host is no longer there."), field="host")
+        if host.pk == self.target.host_id:
+            raise Refused(_("It is already there."), field="host")
+        reasons = weigh(self.target, host, self.mode, Presences.load()).blockers
+        if reasons:
+            raise Refused(" ".join(reasons), field="host")
+        return host
+
+    # --- in the worker -----------------------------------------------------------------------------------------------
+
+    def check(self, run: Run) -> None:
+        if run.is_repeat and "source" in run.job.result:
+            return
+        vm, destination = self.target, Host.objects.get(pk=self.params["host"])
+        if vm.host is None or vm.host_id == destination.pk:
+            raise Refused(_("%(vm)s is already on %(host)s.") % {"vm": vm, "host": destination})
+        here = virt_migration.where(vm.host.target, str(vm.uuid))
+        if here == UNKNOWN:
+            raise Refused(_("%(host)s, where the VM is, does not answer.") % {"host": vm.host})
+        if here == GONE or (here == OFF) != (self.mode == OFFLINE):
+            raise Refused(_("%(vm)s is no longer as it was shown: %(state)s.") % {"vm": vm, "state": here})
+        there = virt_migration.where(destination.target, str(vm.uuid))
+        if there != GONE:
+            raise Refused(
+                _("%(host)s already holds a VM with this UUID (%(state)s).") % {"host": destination, "state": there}
+            )
+        LiveChecks(vm, destination).run(self.mode)
+
+    def run(self, run: Run) -> dict[str, Any]:
+        return Migration(self, run).run()
+
+    def failed(self, run: Run) -> None:
+        Vm.objects.filter(pk=self.target.pk, job=run.job).update(job=None)
+
+
+class LiveChecks:
+    """What only the destination itself can say. Changes nothing."""
+
+    def __init__(self, vm: Vm, destination: Host) -> None:
+        self.vm, self.destination = vm, destination
+
+    def run(self, mode: str) -> None:
+        reasons = self.networks()
+        if mode != OFFLINE:
+            reasons += self.cpu() + self.memory()
+        if reasons:
+            raise Refused(" ".join(reasons))
+
+    def networks(self) -> list[str]:
+        return [
+            _("The network %(name)s is not active on %(host)s.") % {"name": nic["source"], "host": self.destination}
+            for nic in self.vm.nics
+            if nic.get("kind") == "network"
+            and not virt_migration.network_active(self.destination.target, nic["source"])
+        ]
+
+    def cpu(self) -> list[str]:
+        if self.vm.host is None:
+            return []
+        fits = virt_migration.compare_cpu(self.vm.host.target, self.destination.target, str(self.vm.uuid))
+        if fits is False:
+            return [_("The CPU of %(host)s lacks something that the VM uses.") % {"host": self.destination}]
+        return []
+
+    def memory(self) -> list[str]:
+        if virt_migration.free_memory_bytes(self.destination.target) < self.vm.memory_bytes:
+            return [_("%(host)s has too little free memory.") % {"host": self.destination}]
+        return []
+
+
+class Migration:
+    """One run: start or find the migration, watch it, and say where the VM is at the end."""
+
+    def __init__(self, operation: MigrateVm, run: Run) -> None:
+        self.run_ = run
+        self.operation = operation
+        self.params = operation.params
+        self.vm: Vm = operation.target
+        if "source" not in run.job.result:
+            run.keep(source=self.vm.host_id, destination=self.params["host"], source_name=str(self.vm.host))
+        self.source = Host.objects.get(pk=run.job.result["source"])
+        self.destination = Host.objects.get(pk=run.job.result["destination"])
+        self.uuid = str(self.vm.uuid)
+        self.options = self._options()
+        self.best_percent = 0.0
+        self.iteration = 0
+        self.timed_out = False
+        self.abort_asked = False
+
+    def _options(self) -> Options:
+        get = self.params.get
+        disks = unshared_disks(self.vm) if self.operation.mode == COPY else []
+        return Options(
+            mode=self.operation.mode,
+            bandwidth_bytes_s=int(get("bandwidth_mib") or 0) * MIB,
+            auto_converge=bool(get("auto_converge", True)),
+            post_copy=bool(get("post_copy")) or get("on_timeout") == "post_copy",
+            compression=bool(get("compression")),
+            tunnelled=bool(get("tunnelled")),
+            tls=bool(get("tls")),
+            is_persistent=self.vm.is_persistent,
+            disks=tuple(disk["target"] for disk in disks),
+        )
+
+    @property
+    def address(self) -> str:
+        host = self.destination
+        return str(self.params.get("address") or host.migration_address or host.address or host.hostname)
+
+    def run(self) -> dict[str, Any]:
+        Vm.objects.filter(pk=self.vm.pk).update(job=self.run_.job)
+        mover = self._mover_or_none()
+        try:
+            self._watch(mover)
+        except HostUnreachable as lost:
+            self.run_.warn(_("%(host)s does not answer any more: %(why)s") % {"host": self.source, "why": lost.message})
+        return self._verdict(mover)
+
+    def _mover_or_none(self) -> Mover | None:
+        """Start the move; None if a repeated run finds it under way or already done."""
+        if self.run_.is_repeat and self._is_under_way_or_done():
+            return None
+        self.run_.keep(autostart=virt_migration.keep_autostart(self.source.target, self.uuid))
+        shown = self.destination.target.shown_uri
+        self.run_.command(self.options.command(self.vm.name, self.source.target.shown_uri, shown, self.address))
+        self.run_.log(
+            _("From %(source)s to %(destination)s, %(mode)s.")
+            % {"source": self.source, "destination": self.destination, "mode": self.options.mode}
+        )
+        self.run_.progress(0, _("Connecting the hosts"))
+        mover = Mover(self.source.target, self.uuid, self.destination.target.peer_uri, self.address, self.options)
+        mover.start()
+        return mover
+
+    def _is_under_way_or_done(self) -> bool:
+        here = virt_migration.where(self.source.target, self.uuid)
+        there = virt_migration.where(self.destination.target, self.uuid)
+        return there in ALIVE | {INCOMING, UNKNOWN} or here in {GONE, UNKNOWN} or (there == OFF and here != OFF)
+
+    # --- while it moves ----------------------------------------------------------------------------------------------
+
+    def _watch(self, mover: Mover | None) -> None:
+        began = time.monotonic()
+        idle_looks = 0
+        while not (mover.wait(LOOK_EVERY_S) if mover else idle_looks >= 4):
+            if mover is None:
+                time.sleep(LOOK_EVERY_S)
+            self._obey_cancel()
+            self._obey_timeout(time.monotonic() - began)
+            found = virt_migration.sample(self.source.target, self.uuid)
+            idle_looks = 0 if found else idle_looks + 1
+            if found:
+                self._tell(found)
+
+    def _tell(self, found: Sample) -> None:
+        self.best_percent = max(self.best_percent, found.percent)
+        if found.iteration > self.iteration:
+            self.iteration = found.iteration
+            if self.iteration > 1:
+                self.run_.log(_("Pass %(n)s: %(mib)s MiB left.") % {"n": self.iteration, "mib": found.remaining // MIB})
+        step = _("Sending memory, pass %(n)s") % {"n": max(1, found.iteration)}
+        self.run_.progress(min(99.0, self.best_percent), step, sample=True, **found.as_detail())
+
+    def _obey_cancel(self) -> None:
+        if self.run_.cancel_asked.is_set() and not self.abort_asked:
+            self.abort_asked = True
+            self.run_.log(_("Asking %(host)s to abort.") % {"host": self.source})
+            virt_migration.abort(self.source.target, self.uuid)
+
+    def _obey_timeout(self, seconds: float) -> None:
+        limit = int(self.params.get("timeout_s") or 0)
+        if not limit or seconds < limit or self.timed_out or self.abort_asked:
+            return
+        self.timed_out = True
+        then = self.params.get("on_timeout", "abort")
+        self.run_.warn(_("Not done after %(s)s s: %(then)s.") % {"s": limit, "then": then.replace("_", "-")})
+        if then == "pause":
+            virt_migration.suspend(self.source.target, self.uuid)
+        elif then == "post_copy":
+            virt_migration.switch_to_post_copy(self.source.target, self.uuid)
+        else:
+            self.abort_asked = True
+            virt_migration.abort(self.source.target, self.uuid)
+
+    # --- where is it? ------------------------------------------------------------------------------------------------
+
+    def _verdict(self, mover: Mover | None) -> dict[str, Any]:
+        here, there = self._truth(finished=mover is not None and mover.error is None)
+        error = mover.error if mover else None
+        if there in ALIVE and here in ALIVE:
+            self._settle()
+            raise Failed(
+                _("%(vm)s runs on both %(source)s and %(destination)s! Force it off on one of them at once.")
+                % self._words(),
+                error.technical if error else "",
+            )
+        if there in ALIVE or (there == OFF and here in {GONE, UNKNOWN}):
+            return self._moved(here)
+        self._settle()
+        technical = error.technical if error else ""
+        if here in ALIVE | {OFF}:
+            self._stayed(technical, error)
+        if here == UNKNOWN or there == UNKNOWN:
+            raise Failed(self._unknown_text(here, there), technical)
+        raise Failed(_("%(vm)s runs on neither %(source)s nor %(destination)s any more.") % self._words(), technical)
+
+    def _words(self) -> dict[str, Any]:
+        return {"vm": self.vm, "source": self.source, "destination": self.destination}
+
+    def _truth(self, *, finished: bool) -> tuple[str, str]:
+        """How source and destination hold the VM once nothing is on the way between them; waits up to a minute."""
+        until = time.monotonic() + TRUTH_WITHIN_S
+        while True:
+            here = virt_migration.where(self.source.target, self.uuid)
+            there = virt_migration.where(self.destination.target, self.uuid)
+            settled = INCOMING not in {here, there} and UNKNOWN not in {here, there}
+            if (settled and not (here in ALIVE and there in ALIVE)) or time.monotonic() > until:
+                return here, there
+            if finished and there in ALIVE:
+                return here, there
+            self.run_.progress(self.run_.job.percent, _("Asking both hosts where it is"))
+            time.sleep(0.5)
+
+    def _moved(self, here: str) -> dict[str, Any]:
+        cost = virt_migration.summary(self.destination.target, self.uuid) if self.options.mode != OFFLINE else None
+        if self.run_.job.result.get("autostart"):
+            virt_migration.set_autostart(self.destination.target, self.uuid)
+        self._settle()
+        if here == UNKNOWN:
+            self.run_.warn(_("%(source)s does not answer, but the VM runs on %(destination)s.") % self._words())
+        if self.abort_asked:
+            self.run_.warn(_("The wish to stop came too late: it had already moved."))
+        result = {"moved": True, **(asdict(cost) if cost else {})}
+        self.run_.log(_("%(vm)s is on %(destination)s.") % self._words())
+        return result
+
+    def _stayed(self, technical: str, error: VirtError | None) -> None:
+        if self.run_.cancel_asked.is_set():
+            self.run_.log(_("Aborted; %(vm)s stays on %(source)s.") % self._words())
+            raise Cancelled
+        if self.timed_out:
+            message = _("Not done in time, so it was aborted; %(vm)s stays on %(source)s.")
+        else:
+            message = _("The migration failed; %(vm)s stays on %(source)s.")
+        reason = error.message if error and not self.timed_out else ""
+        raise Failed(f"{message % self._words()} {reason}".strip(), technical)
+
+    def _unknown_text(self, here: str, there: str) -> str:
+        if here == UNKNOWN and there == GONE:
+            text = _(
+                "%(source)s does not answer. %(destination)s did not take the VM over, so it can only be on %(source)s."
+            )
+        elif there == UNKNOWN and here == GONE:
+            text = _(
+                "%(destination)s does not answer. %(source)s has given the VM away, so it can only be on the former."
+            )
+        else:
+            text = _(
+                "Not both hosts answer, so it is not known where %(vm)s is. Drover looks again as soon as they do."
+            )
+        return text % self._words()
+
+    def _settle(self) -> None:
+        """Put the rows right now, before anybody looks, and let go of the VM."""
+        for host in (self.source, self.destination):
+            try:
+                sync.refresh_vm(host, self.uuid)
+            except VirtError:  # it does not answer: watch says so, and looks again
+                continue
+        Vm.objects.filter(pk=self.vm.pk, job=self.run_.job).update(job=None)
+        self.run_.keep(settled_at=timezone.now().isoformat())
