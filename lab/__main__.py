@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from lab import cluster, config, network, packages, state
+from lab import cluster, config, guests, network, packages, state
 from lab.errors import LabError
 from lab.system import say
 
@@ -20,6 +20,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="what each host is doing")
     hosts = commands.add_parser("hosts", help="addresses and passwords of the hosts")
     hosts.add_argument("--json", action="store_true", help="everything that lab.json says")
+    image = commands.add_parser("image", help="build a guest image and say where it is")
+    image.add_argument("name", choices=["tiny"])
     wanted = commands.add_parser("packages", help="install the Debian packages that the lab needs")
     wanted.add_argument("groups", nargs="*", default=["base"], metavar="GROUP", help="base (default), full, debian")
     rewire = commands.add_parser("rewire", help="fresh network cards for a host that is off or rebooting")
@@ -55,6 +57,10 @@ def act(lab: config.Lab, options: argparse.Namespace) -> None:
                 say(f"{row['name']:<10} {row['kind']:<10} {row['address']:<15} {row['state']}")
         case "hosts":
             show_hosts(lab, as_json=options.json)
+        case "image":
+            with cluster.only_one(lab):
+                packages.install(["base"])
+                say(str(guests.tiny(lab)))
         case "packages":
             packages.install(options.groups)
         case "rewire":

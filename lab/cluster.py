@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab import cgroups, hosts, identity, network, packages, roots, state, storage
+from lab import cgroups, guests, hosts, identity, network, packages, roots, state, storage
 from lab.config import FULL, STORAGE, Host, Lab
 from lab.errors import LabError
 from lab.system import run, say
@@ -38,7 +38,7 @@ def up(lab: Lab, *, full: bool = False) -> None:
     began = time.monotonic()
     packages.install(["base", "full"] if full else ["base"])
     lab.images.mkdir(parents=True, exist_ok=True)
-    roots.build(lab)
+    _build_images(lab)
     identity.make_lab_key(lab)
     network.make_switch(lab)
     wanted = [host for host in lab.hosts if host.kind != FULL]
@@ -47,6 +47,13 @@ def up(lab: Lab, *, full: bool = False) -> None:
     state.update(lab, created_at=int(time.time()))
     _together(wanted, lambda host: _bring_up(lab, host))
     say(f"The lab is up after {time.monotonic() - began:.1f} s; see python3 -m lab status and {lab.state_file}")
+
+
+def _build_images(lab: Lab) -> None:
+    """Root image and tiny guest image, at the same time: one waits for the network while the other works."""
+    with ThreadPoolExecutor(2) as pool:
+        for result in [pool.submit(roots.build, lab), pool.submit(guests.tiny, lab)]:
+            result.result()
 
 
 def _bring_up(lab: Lab, host: Host) -> None:

@@ -2,11 +2,16 @@
 
 import json
 import os
+import threading
 from contextlib import suppress
 from typing import Any
 
 from lab.config import VOLUME, Host, Lab
 from lab.system import write
+
+
+# Between the threads of one command; between commands there is cluster.only_one.
+CHANGING = threading.RLock()
 
 
 def read(lab: Lab) -> dict[str, Any]:
@@ -19,18 +24,26 @@ def read(lab: Lab) -> dict[str, Any]:
 
 def update(lab: Lab, **fields: Any) -> dict[str, Any]:
     """Change these fields; readers see the old file or the new one, never half of it."""
-    content = {**_basics(lab), **read(lab), **fields}
-    fresh = lab.state_file.with_suffix(".new")
-    write(fresh, json.dumps(content, indent=2) + "\n", 0o600)
-    os.replace(fresh, lab.state_file)
-    return content
+    with CHANGING:
+        content = {**_basics(lab), **read(lab), **fields}
+        fresh = lab.state_file.with_suffix(".new")
+        write(fresh, json.dumps(content, indent=2) + "\n", 0o600)
+        os.replace(fresh, lab.state_file)
+        return content
 
 
 def update_host(lab: Lab, host: Host, **fields: Any) -> None:
     """Change these fields of one host."""
-    hosts = dict(read(lab).get("hosts", {}))
-    hosts[host.name] = {**hosts.get(host.name, {}), **fields}
-    update(lab, hosts=hosts)
+    with CHANGING:
+        hosts = dict(read(lab).get("hosts", {}))
+        hosts[host.name] = {**hosts.get(host.name, {}), **fields}
+        update(lab, hosts=hosts)
+
+
+def update_image(lab: Lab, name: str, path: str) -> None:
+    """Note where a guest image is."""
+    with CHANGING:
+        update(lab, images={**read(lab).get("images", {}), name: path})
 
 
 def about(lab: Lab, host: Host) -> dict[str, Any]:

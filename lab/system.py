@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lab.errors import LabError
 
+PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
 FILES = Path(__file__).resolve().parent / "files"
 
 
@@ -31,7 +32,7 @@ def run(
     `text` goes to its standard input; with `log` its output goes to the end of that file instead.
     """
     words = [str(word) for word in argv]
-    full_env = {**os.environ, "LC_ALL": "C", **(env or {})}
+    full_env = {**os.environ, "LC_ALL": "C", "PATH": PATH, **(env or {})}
     try:
         if log is None:
             done = subprocess.run(
