@@ -1,5 +1,7 @@
 """Pools defined once and present on hosts; volumes; images and uploads."""
 
+from typing import TYPE_CHECKING, Any
+
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
@@ -8,22 +10,22 @@ from django.utils.translation import gettext_lazy as _
 
 from hosts.models import Host
 
-
-class PoolKind(models.TextChoices):
-    DIR = "dir", _("folder on each host")
-    NFS = "nfs", _("NFS")
-    GLUSTERFS = "glusterfs", _("Gluster")
-    OTHER = "other", _("other")
+if TYPE_CHECKING:
+    from storage.backends import Backend
 
 
-SHARED_KINDS = frozenset({PoolKind.NFS, PoolKind.GLUSTERFS})
+def kind_choices() -> list[tuple[str, Any]]:
+    """The kinds of pool, as the slices in storage/backends say."""
+    from storage.backends import kind_choices as choices
+
+    return choices()
 
 
 class Pool(models.Model):
     """A pool of the cluster: defined once, the same on every host where it is present."""
 
     name = models.CharField(_("name"), max_length=64, unique=True)
-    kind = models.CharField(_("kind"), max_length=12, choices=PoolKind.choices)
+    kind = models.CharField(_("kind"), max_length=12, choices=kind_choices)
     libvirt_type = models.CharField(max_length=20, blank=True)  # dir, netfs, logical, ...
     source = models.JSONField(default=dict)  # {"host":, "path":, "version":}
     target_path = models.CharField(_("path on the hosts"), max_length=255, blank=True)
@@ -41,6 +43,18 @@ class Pool(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("storage:pool", args=[self.pk])
+
+    @property
+    def backend(self) -> "Backend | None":
+        """The slice of its kind; None for a kind that Drover only shows."""
+        from storage.backends import backend_of
+
+        return backend_of(self.kind)
+
+    @property
+    def source_text(self) -> str:
+        """Where its content comes from, as a person would write it."""
+        return self.backend.source_text(self.source) if self.backend else str(self.source.get("text", ""))
 
 
 class PoolOnHost(models.Model):
@@ -100,6 +114,15 @@ class ImageState(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
+IMAGE_COLOUR = {ImageState.IMPORTING: "blue", ImageState.READY: "green", ImageState.FAILED: "red"}
+
+
+class ImageOrigin(models.TextChoices):
+    URL = "url", _("address")
+    UPLOAD = "upload", _("upload")
+    VOLUME = "volume", _("file in a pool")
+
+
 class Image(models.Model):
     """One version of an operating system image (or an ISO): where it lies and what it is."""
 
@@ -116,7 +139,9 @@ class Image(models.Model):
     size_bytes = models.BigIntegerField(default=0)
     virtual_size_bytes = models.BigIntegerField(default=0)
     checksum = models.CharField(max_length=200, blank=True)  # "sha256:<hex>"
-    source = models.CharField(max_length=2000, blank=True)  # URL, "upload", "volume"
+    source = models.CharField(max_length=2000, blank=True)  # URL, file name of an upload, path of a volume
+    origin = models.CharField(max_length=10, choices=ImageOrigin.choices, default=ImageOrigin.VOLUME)
+    expected_checksum = models.CharField(max_length=2000, blank=True)  # "sha256:<hex>" or the URL of a SHA256SUMS
     state = models.CharField(max_length=10, choices=ImageState.choices, default=ImageState.IMPORTING)
     error = models.TextField(blank=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="images")
@@ -132,6 +157,14 @@ class Image(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("storage:image", args=[self.pk])
 
+    @property
+    def colour(self) -> str:
+        return IMAGE_COLOUR[ImageState(self.state)]
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == ImageState.READY
+
 
 class Upload(models.Model):
     """A file on its way from a browser into a volume of a host's pool. Chunks wait in Redis, never on our disk."""
@@ -140,8 +173,14 @@ class Upload(models.Model):
     image = models.OneToOneField(Image, on_delete=models.CASCADE, related_name="upload")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     host = models.ForeignKey(Host, on_delete=models.CASCADE)
+    file_name = models.CharField(max_length=255, blank=True)
     size_bytes = models.BigIntegerField()
     accepted_bytes = models.BigIntegerField(default=0)  # taken from the browser
     stored_bytes = models.BigIntegerField(default=0)  # written to the host: where an interrupted upload goes on
     created_at = models.DateTimeField(default=timezone.now)
     touched_at = models.DateTimeField(default=timezone.now)
+    job = models.ForeignKey("jobs.Job", null=True, on_delete=models.SET_NULL, related_name="+")
+
+    @property
+    def percent(self) -> float:
+        return 100.0 * self.stored_bytes / self.size_bytes if self.size_bytes else 0.0

@@ -14,6 +14,8 @@ FORMATS = ("raw", "qcow2")
 class VolumeSpec:
     """A volume to make. With backing_path it is a copy-on-write overlay (qcow2 only).
 
+    is_file: room for a file that is stored as it is (a seed, an image on its way in): raw, from one byte on.
+
     allocation_bytes 0 takes no room in advance. For qcow2 with its tables made in advance, give
     VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA to vol create: the XML has no word for it.
     """
@@ -28,6 +30,7 @@ class VolumeSpec:
     owner: int | None = None
     group: int | None = None
     cluster_size_bytes: int | None = None
+    is_file: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ def build(spec: VolumeSpec) -> str:
         raise ValueError("an overlay is qcow2 and names the format of what it stands on")
     volume = etree.Element("volume")
     add(volume, "name", spec.name)
-    add(volume, "capacity", str(check_disk_bytes(spec.capacity_bytes)), unit="bytes")
+    is_small_file = spec.is_file and spec.format == "raw" and 0 < spec.capacity_bytes < 1024**2
+    capacity_bytes = spec.capacity_bytes if is_small_file else check_disk_bytes(spec.capacity_bytes)
+    add(volume, "capacity", str(capacity_bytes), unit="bytes")
     if spec.allocation_bytes < 0 or spec.allocation_bytes > spec.capacity_bytes:
         raise ValueError("the allocation must lie between 0 and the capacity")
     add(volume, "allocation", str(spec.allocation_bytes), unit="bytes")
