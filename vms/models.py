@@ -30,7 +30,8 @@ class Vm(models.Model):
     name = models.CharField(_("name"), max_length=255, db_index=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="vms")
     tags = models.ManyToManyField(Tag, related_name="vms", blank=True)
-    description = models.TextField(blank=True)
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    description = models.TextField(_("description"), blank=True)
     image = models.ForeignKey(Image, null=True, on_delete=models.SET_NULL, related_name="vms")
     is_adopted = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -63,7 +64,12 @@ class Vm(models.Model):
 
     class Meta:
         ordering = ["name", "id"]
-        indexes = [models.Index(fields=["host", "name"]), models.Index(fields=["observed_state", "name"])]
+        indexes = [
+            models.Index(fields=["host", "name"]),
+            models.Index(fields=["observed_state", "name"]),
+            # answers "how many in which state, promised how much" without reading the wide rows
+            models.Index(fields=["host", "observed_state", "missing_since", "memory_bytes", "vcpus"], name="vm_figures"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -1,0 +1,1 @@
+"""Operations on VMs, one module per subject; importing them registers them."""
