@@ -3,9 +3,13 @@
 
 import os
 import sys
+from pathlib import Path
+
+from cluster.env import load_env_file
 
 
 def main() -> None:
+    load_env_file(Path(__file__).resolve().with_name(".env"))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cluster.settings")
     from django.core.management import execute_from_command_line
 

@@ -46,3 +46,13 @@ def env_secret(name: str, file: Path) -> str:
         with os.fdopen(descriptor, "w") as handle:
             handle.write(get_random_secret_key())
     return file.read_text()
+
+
+def load_env_file(file: Path) -> None:
+    """Put the NAME=value lines of `.env` into the environment; what is set there already stays."""
+    if not file.exists():
+        return
+    for line in file.read_text().splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.lstrip().startswith("#"):
+            os.environ.setdefault(name.strip(), value.strip().strip("'\""))

@@ -17,6 +17,7 @@ ALLOWED_HOSTS = env_str("DROVER_ALLOWED_HOSTS", "*").split(",")
 CSRF_TRUSTED_ORIGINS = [origin for origin in env_str("DROVER_TRUSTED_ORIGINS").split(",") if origin]
 HTTPS = env_bool("DROVER_HTTPS", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = env_int("DROVER_HSTS_SECONDS", 0)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "drover_session"
 CSRF_COOKIE_NAME = "drover_csrf"
@@ -128,7 +129,9 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env_str("TZ", "UTC") or "UTC"
 USE_TZ = True
 
-STATIC_URL = "static/"
+# Addresses of static files hold a digest of all of them (scripts/assets.sh), so that browsers may keep them for ever.
+STATIC_VERSION = VAR / "static" / ".version"
+STATIC_URL = f"static/{STATIC_VERSION.read_text().strip()}/" if STATIC_VERSION.exists() else "static/"
 STATIC_ROOT = VAR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static", ("vendor", BASE_DIR / "node_modules" / ".drover")]
 STORAGES = {
@@ -152,5 +155,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env_str("DROVER_LOG_LEVEL", "INFO")},
-    "loggers": {"daphne.http_protocol": {"level": "WARNING"}, "django.channels.server": {"level": "WARNING"}},
+    "loggers": {"daphne": {"level": "WARNING"}, "django.channels.server": {"level": "WARNING"}},
 }

@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# Shared by the scripts: words for people, settings from .env, root rights where they are needed.
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$ROOT" || exit 1
+
+say() { printf '\033[1m%s\033[0m\n' "$*"; }
+die() { printf '\033[31m%s\033[0m\n' "$*" >&2; exit 1; }
+
+# setting NAME DEFAULT: the environment, else .env, else the default
+setting() {
+  local value=${!1-}
+  if [ -z "$value" ] && [ -f .env ]; then
+    value=$(sed -n "s/^$1=//p" .env | tail -1 | sed "s/^[\"']//; s/[\"']\$//")
+  fi
+  printf '%s' "${value:-$2}"
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "This needs root rights, and there is no sudo: $*"
+  fi
+}
+
+has_systemd() { [ -d /run/systemd/system ]; }
+
+names() { sed 's/#.*//' "scripts/packages/$1.txt" | xargs; }
+
+missing() {
+  local package
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+  done
+}
