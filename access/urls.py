@@ -1,8 +1,25 @@
 from django.contrib.auth import views as auth_views
-from django.urls import path
+from django.urls import path, reverse_lazy
+
+from access import views
 
 app_name = "access"
 urlpatterns = [
-    path("login", auth_views.LoginView.as_view(template_name="access/login.html"), name="login"),
+    path(
+        "login",
+        auth_views.LoginView.as_view(template_name="access/login.html", redirect_authenticated_user=True),
+        name="login",
+    ),
     path("logout", auth_views.LogoutView.as_view(), name="logout"),
+    path("profile", views.profile, name="profile"),
+    path("profile/theme", views.set_theme, name="theme"),
+    path(
+        "profile/password",
+        auth_views.PasswordChangeView.as_view(
+            template_name="access/password.html", success_url=reverse_lazy("access:profile")
+        ),
+        name="password",
+    ),
+    path("profile/tokens/new", views.make_token, name="make_token"),
+    path("profile/tokens/<int:pk>/revoke", views.revoke_token, name="revoke_token"),
 ]

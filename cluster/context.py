@@ -1,10 +1,51 @@
-"""What every page's frame needs."""
+"""What every page's frame needs. Everything is computed only if a template asks for it."""
 
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext_lazy as _
+
+from access.rules import can
+from jobs.dock import dock
+
+# name of the address, permission to see it, icon, label
+MENU = [
+    ("cluster:overview", "vms.view", "layout-dashboard", _("Overview")),
+    ("vms:index", "vms.view", "device-desktop", _("Virtual machines")),
+    ("hosts:index", "hosts.view", "server-2", _("Hosts")),
+    ("storage:index", "storage.view", "database", _("Storage")),
+    ("storage:images", "storage.view", "disc", _("Images")),
+    ("hosts:networks", "hosts.view", "network", _("Networks")),
+    ("jobs:index", "jobs.view", "list-check", _("Jobs")),
+]
+
+
+def menu(request: HttpRequest) -> list[dict[str, Any]]:
+    items = []
+    for name, permission, icon, label in MENU:
+        if not can(request.user, permission):
+            continue
+        try:
+            url = reverse(name)
+        except NoReverseMatch:
+            continue
+        items.append({"url": url, "icon": icon, "label": label, "now": False})
+    below = [item for item in items if request.path == item["url"] or request.path.startswith(item["url"])]
+    nearest = max(below, key=lambda item: len(item["url"]), default=None)
+    if nearest is not None and (nearest["url"] != "/" or request.path == "/"):
+        nearest["now"] = True
+    return items
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    return {"version": settings.VERSION}
+    user = getattr(request, "user", None)
+    known = user is not None and user.is_authenticated
+    return {
+        "version": settings.VERSION,
+        "nav": SimpleLazyObject(lambda: menu(request)),
+        "has_dock": known and can(request.user, "jobs.view"),
+        "dock": SimpleLazyObject(lambda: dock(request.user)),
+    }

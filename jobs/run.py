@@ -60,7 +60,7 @@ class Run:
                 job.series.append(detail)
                 if len(job.series) > SERIES_LENGTH:
                     job.series = job.series[::2]
-            live.publish(f"job.{job.pk}", "jobs", job=job.pk, percent=job.percent, step=job.step, detail=detail)
+            live.publish(f"job.{job.pk}", job=job.pk, percent=job.percent, step=job.step, detail=detail)
             if time.monotonic() - self._saved_at >= SAVE_EVERY_S:
                 self._save("percent", "step", "detail", "series")
 

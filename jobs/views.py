@@ -22,3 +22,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "jobs/detail.html",
         {"job": get_object_or_404(visible(request.user, Job.objects.all()), pk=pk)},
     )
+
+
+@require_GET
+@permission_required("jobs.view")
+def dock(request: HttpRequest) -> HttpResponse:
+    return render(request, "jobs/_dock.html", {})

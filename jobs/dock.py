@@ -1,0 +1,31 @@
+"""The dock: what runs now and what ended last, on every page. Two queries."""
+
+from typing import Any
+
+from django.db.models import F
+
+from access.rules import Person, visible
+from jobs.models import Job
+from jobs.states import ACTIVE, ENDED, State
+
+SHOWN = 12
+RECENT = 8
+ICONS = {
+    State.SUCCEEDED: ("check", "icon-good"),
+    State.CANCELLED: ("ban", "icon-warn"),
+    State.FAILED: ("x", "icon-bad"),
+    State.ERRORED: ("bug", "icon-bad"),
+}
+HEAVY = ("params", "series", "detail", "result", "technical", "commands", "locks")
+
+
+def dock(user: Person) -> dict[str, Any]:
+    """running: active jobs (parts of a job stay with it); recent: what ended last; last: the newest of these."""
+    mine = visible(user, Job.objects.filter(parent=None)).select_related("user").defer(*HEAVY)
+    running = list(mine.filter(state__in=ACTIVE).order_by("id")[: SHOWN + 1])
+    recent = list(mine.filter(state__in=ENDED).order_by(F("id").desc())[:RECENT])
+    last = recent[0] if recent else None
+    if last is not None:
+        last.icon, last.tone = ICONS[State(last.state)]  # type: ignore[attr-defined]
+    count = f"{SHOWN}+" if len(running) > SHOWN else str(len(running))
+    return {"running": running[:SHOWN], "count": count, "recent": recent, "last": last}

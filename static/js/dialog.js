@@ -1,0 +1,50 @@
+// The dialog: what htmx swaps into #dialog is shown, Esc or a [data-close] button closes it, focus goes back where it was.
+const dialog = document.getElementById("dialog");
+let opener = null;
+
+function open() {
+  if (dialog.open || !dialog.firstElementChild) return;
+  opener = document.activeElement;
+  const heading = dialog.querySelector("h1, h2");
+  if (heading) dialog.setAttribute("aria-label", heading.textContent.trim());
+  dialog.showModal();
+}
+
+export function close() {
+  if (dialog.open) dialog.close();
+}
+
+dialog.addEventListener("close", () => {
+  dialog.replaceChildren();
+  if (opener?.isConnected) opener.focus();
+  opener = null;
+});
+document.addEventListener("htmx:afterSwap", (event) => event.detail.target === dialog && open());
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.detail.target !== dialog || !dialog.open) return;
+  const bad = dialog.querySelector(".is-invalid");
+  if (bad && !dialog.querySelector(".is-invalid:focus")) bad.focus();
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-close]");
+  if (!button || !button.closest("dialog")) return;
+  event.preventDefault();
+  close();
+});
+// A click that begins and ends on the backdrop closes, unless something was typed.
+dialog.addEventListener("mousedown", (event) => {
+  if (event.target !== dialog) return;
+  const box = dialog.getBoundingClientRect();
+  const inside =
+    event.clientX > box.left && event.clientX < box.right && event.clientY > box.top && event.clientY < box.bottom;
+  const typed = [...dialog.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
+  if (!inside && !typed) close();
+});
+// "Type the name to delete": the button of a form is off until the text matches.
+document.addEventListener("input", (event) => {
+  const field = event.target.closest("[data-must-equal]");
+  if (!field) return;
+  for (const button of field.form.querySelectorAll("[data-needs-match]")) {
+    button.disabled = field.value !== field.dataset.mustEqual;
+  }
+});
