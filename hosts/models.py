@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from hosts.states import COLOUR, HostState, Transport
+from hosts.states import COLOUR, HostState, SetupStep, Transport
 from virt.target import Target
 
 STALE_AFTER = timedelta(seconds=15)
@@ -26,7 +26,16 @@ class Host(models.Model):
     host_keys = models.JSONField(default=list)  # pinned: [["ssh-ed25519", "<base64>"], ...]
     migration_address = models.CharField(max_length=255, blank=True)  # another network for migration traffic
 
+    is_managed = models.BooleanField(default=True)  # False while it is being added: nothing looks after it yet
+    setup_step = models.CharField(max_length=5, choices=SetupStep.choices, blank=True)
+    offered_keys = models.JSONField(default=list)  # as host_keys, but only seen, not confirmed
+    offered_at = models.DateTimeField(null=True)
+    public_key = models.CharField(max_length=200, blank=True)  # Drover's, as the host must accept it
+    preflight = models.JSONField(default=list)  # what hosts.preflight found, one dict a check
+    preflight_at = models.DateTimeField(null=True)
+
     maintenance = models.BooleanField(default=False)
+    maintenance_note = models.CharField(max_length=200, blank=True)
     added_at = models.DateTimeField(default=timezone.now)
 
     observed_state = models.CharField(max_length=12, choices=HostState.choices, default=HostState.NEW)
@@ -83,7 +92,22 @@ class Host(models.Model):
             username=self.username,
             path=self.path,
             ssh_dir=settings.SSH_DIR,
+            host_keys=tuple((kind, blob) for kind, blob in self.host_keys),
         )
+
+    @property
+    def has_ssh(self) -> bool:
+        return self.transport in {Transport.SSH, Transport.LOCAL}
+
+    @property
+    def migration_uri(self) -> str:
+        """Where migration traffic goes if that is another network than the host's address, else ""."""
+        address = f"[{self.migration_address}]" if ":" in self.migration_address else self.migration_address
+        return f"tcp://{address}" if address else ""
+
+    def trusts(self, other: "Host") -> bool:
+        """Whether this host can log in to the other one, as it was last tried (hosts.trust, hosts.preflight)."""
+        return not other.has_ssh or other.pk in self.trusted_hosts
 
     @property
     def state(self) -> str:
@@ -164,3 +188,25 @@ class NetworkOnHost(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["network", "host"], name="network_once_a_host")]
+
+
+class ClusterCpu(models.Model):
+    """The CPU that every host of one kind can give a VM: libvirt's baseline over them (hosts.cpu)."""
+
+    arch = models.CharField(max_length=20)
+    domain_type = models.CharField(max_length=10)  # kvm or qemu: VMs do not move between the two
+    model = models.CharField(max_length=100, blank=True)
+    vendor = models.CharField(max_length=40, blank=True)
+    features = models.JSONField(default=list)  # [["require", "x2apic"], ["disable", "svm"]]
+    xml = models.TextField(blank=True)
+    inputs_digest = models.CharField(max_length=64, blank=True)  # of the hosts' CPUs it was computed from
+    hosts = models.JSONField(default=dict)  # {"<host pk>": {"model": "EPYC", "unused": ["avx512f", ...]}}
+    error = models.TextField(blank=True)
+    computed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["arch", "domain_type"]
+        constraints = [models.UniqueConstraint(fields=["arch", "domain_type"], name="cluster_cpu_once_a_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.model} ({self.domain_type})"

@@ -27,3 +27,22 @@ class Transport(models.TextChoices):
     TCP = "tcp", _("TCP without encryption (test hosts)")
     TLS = "tls", _("TLS")
     TEST = "test", _("libvirt's simulated host")
+
+
+class SetupStep(models.TextChoices):
+    """What is still to be done before a host belongs to the cluster; "" when nothing is."""
+
+    KEYS = "keys", _("compare the fingerprint")
+    LOGIN = "login", _("let Drover in")
+    CHECK = "check", _("look the host over")
+
+
+class Level(models.TextChoices):
+    """How one check of the preflight ended."""
+
+    OK = "ok", _("fine")
+    WARNING = "warning", _("works, but")
+    PROBLEM = "problem", _("problem")
+
+
+LEVEL_COLOUR = {Level.OK: "green", Level.WARNING: "orange", Level.PROBLEM: "red"}

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import libvirt
 
-from virt import gate
+from virt import gate, ssh
 from virt.errors import HostUnreachable, translate, translated
 from virt.target import Target
 
@@ -38,10 +38,16 @@ def _run_loop() -> None:
         libvirt.virEventRunDefaultImpl()
 
 
-def open_connection(target: Target) -> "libvirt.virConnect":
-    """A new connection with keep-alive. Raises HostUnreachable and its kinds. Blocks for as long as ssh's time-out."""
+def open_connection(
+    target: Target, *, keepalive: tuple[int, int] = (KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
+) -> "libvirt.virConnect":
+    """A new connection with keep-alive. Raises HostUnreachable and its kinds. Blocks for as long as ssh's time-out.
+
+    keepalive: seconds between questions, and how many may stay unanswered; it is closed after about their product.
+    """
     gate.check(f"open {target.uri}")
     start_event_loop()
+    ssh.ready(target)
     try:
         connection = libvirt.open(target.uri)
     except libvirt.libvirtError as error:
@@ -51,7 +57,7 @@ def open_connection(target: Target) -> "libvirt.virConnect":
         raise HostUnreachable(problem.message, problem.technical, problem.code) from error
     if target.transport not in {"local", "test"}:
         with translated():
-            connection.setKeepAlive(KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
+            connection.setKeepAlive(*keepalive)
     return connection
 
 

@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +52,8 @@ class HostKey:
 
 
 def ensure_key(ssh_dir: Path) -> str:
-    """Make Drover's own key pair on first use; returns the public key line."""
-    private = ssh_dir / "id_ed25519"
+    """Make Drover's own key pair on first use; returns the public key line. Safe if several processes come first."""
+    private, public = ssh_dir / "id_ed25519", ssh_dir / "id_ed25519.pub"
     if not private.exists():
         ssh_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=ssh_dir) as scratch:
@@ -60,10 +61,20 @@ def ensure_key(ssh_dir: Path) -> str:
             subprocess.run(
                 ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "drover", "-f", str(fresh)], check=True
             )
-            public = fresh.with_suffix(".pub").read_text()
-            (ssh_dir / "id_ed25519.pub").write_text(public)
-            os.replace(fresh, private)  # last: the pair is complete when the private key is there
-    return (ssh_dir / "id_ed25519.pub").read_text().strip()
+            with suppress(FileExistsError):  # another process was quicker: its key is the key
+                os.link(fresh, private)
+    if not public.exists():
+        done = subprocess.run(["ssh-keygen", "-y", "-f", str(private)], check=True, capture_output=True, text=True)
+        kind, blob = done.stdout.split()[:2]
+        _write(public, f"{kind} {blob} drover\n", 0o644)
+    return public.read_text().strip()
+
+
+def ready(target: Target) -> None:
+    """Make sure that key pair, configuration and pinned keys of this host lie where ssh looks. Cheap when they do."""
+    if target.transport == "ssh":
+        ensure_key(target._dir())
+        write_config(target, [HostKey(kind, blob) for kind, blob in target.host_keys])
 
 
 def write_config(target: Target, host_keys: Sequence[HostKey]) -> None:
@@ -126,22 +137,35 @@ def scan_keys(address: str, port: int = 22) -> list[HostKey]:
     return sorted(keys, key=lambda key: key.kind != "ssh-ed25519")
 
 
-def argv_for(target: Target, argv: Sequence[str]) -> list[str]:
-    """The local command line that runs argv on the host. The one place where words are quoted for a remote shell."""
+def argv_for(target: Target, argv: Sequence[str], *, fresh: bool = False) -> list[str]:
+    """The local command line that runs argv on the host. The one place where words are quoted for a remote shell.
+
+    fresh=True logs in anew instead of using the shared connection.
+    """
     if target.transport == "local":
         return list(argv)
-    return ["ssh", "-F", str(target.ssh_config), target.key, "--", shlex.join(argv)]
+    options = ["-o", "ControlPath=none"] if fresh else []
+    return ["ssh", "-F", str(target.ssh_config), *options, target.key, "--", shlex.join(argv)]
 
 
-def run(target: Target, argv: Sequence[str], *, stdin: str = "", timeout_s: float = 30, check: bool = True) -> str:
-    """Run a command on a host and return its output. Blocks.
+def run(
+    target: Target,
+    argv: Sequence[str],
+    *,
+    stdin: str = "",
+    timeout_s: float = 30,
+    check: bool = True,
+    fresh: bool = False,
+) -> str:
+    """Run a command on a host and return its output; fresh=True over a login of its own. Blocks.
 
     Raises CommandFailed if it ends with a status (unless check=False), HostUnreachable if ssh fails or time is up.
     """
     gate.check(f"ssh {target.key} {argv[0]}")
+    ready(target)
     try:
         done = subprocess.run(
-            argv_for(target, argv),
+            argv_for(target, argv, fresh=fresh),
             input=stdin,
             capture_output=True,
             text=True,
@@ -173,6 +197,7 @@ def install_key(target: Target, password: str) -> None:
     only and is kept nowhere.
     """
     gate.check(f"ssh {target.key} install key")
+    ready(target)
     public = ensure_key(target._dir())
     script = (
         "umask 077; mkdir -p ~/.ssh && touch ~/.ssh/authorized_keys && read -r line && "
@@ -206,7 +231,7 @@ def install_key(target: Target, password: str) -> None:
 
 def forget(target: Target) -> None:
     """Close the shared connection and remove the files of a host that is no longer ours."""
-    if target.ssh_config.exists():
+    if target.transport == "ssh" and target.ssh_config.exists():
         subprocess.run(
             ["ssh", "-F", str(target.ssh_config), "-O", "exit", target.key], capture_output=True, check=False
         )

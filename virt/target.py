@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+MIGRATION_KEY = "/root/.ssh/drover_migration"  # a host's own key, which the other hosts let in
+
 
 @dataclass(frozen=True)
 class Target:
     """transport: ssh, local, tcp, tls or test (libvirt's simulated host; `path` is then its host's XML file).
 
-    ssh_config is the file written by `virt.ssh.write_config`; ssh_command the wrapper that makes libvirt use it.
+    host_keys are the pinned ones, ("ssh-ed25519", "<base64>"). ssh_config is the file that `virt.ssh.ready` writes out
+    of them, ssh_wrapper the command that makes libvirt use it.
     """
 
     key: str  # unique among hosts and stable: "host-3", also the ssh Host alias
@@ -19,6 +22,7 @@ class Target:
     username: str = "root"
     path: str = ""
     ssh_dir: Path | None = None
+    host_keys: tuple[tuple[str, str], ...] = ()
 
     @property
     def uri(self) -> str:
@@ -42,6 +46,21 @@ class Target:
             return self.uri
         port = f":{self.port}" if self.port not in {0, 22} else ""
         return f"qemu+ssh://{self.username}@{self.address}{port}/system"
+
+    @property
+    def peer_uri(self) -> str:
+        """The URI by which another host reaches this one, for a migration from host to host.
+
+        Raises ValueError if other hosts have no way to it: no address, or libvirt's simulated host.
+        """
+        if not self.address or self.transport == "test":
+            raise ValueError(f"{self.key} has no address for other hosts")
+        if not self.has_ssh:
+            return self.uri
+        where = f"[{self.address}]" if ":" in self.address else self.address
+        port = f":{self.port}" if self.port not in {0, 22} else ""
+        query = urlencode({"keyfile": MIGRATION_KEY, "no_tty": 1}, quote_via=quote, safe="/")
+        return f"qemu+ssh://{self.username}@{where}{port}/system?{query}"
 
     @property
     def has_ssh(self) -> bool:

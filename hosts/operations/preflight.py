@@ -1,0 +1,114 @@
+"""Looking a host over before it is taken in, or any time later: what is fine, what is not, and what to do about it."""
+
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from hosts.models import Host
+from hosts.operations.base import HostOperation
+from hosts.operations.checks import Found, all_checks
+from hosts.operations.reach import why_not
+from hosts.states import Level, Transport
+from jobs.operations import register
+from jobs.run import Run
+from virt import ssh, survey
+from virt.connection import connect
+from virt.errors import VirtError
+from virt.xml.tree import BadXml
+
+
+@register
+class PreflightHost(HostOperation):
+    """Look a host over. Changes nothing on it; its row gets the checks and the facts that were read."""
+
+    name = "hosts.preflight"
+    verb = gettext_lazy("Look over")
+    for_managed = None
+
+    def run(self, run: Run) -> dict[str, Any]:
+        """Succeeds when it could look, whatever it found: {"problems": 0, "warnings": 2}."""
+        found = Found(self.target, others=list(Host.objects.filter(is_managed=True).exclude(pk=self.target.pk)))
+        self._log_in(run, found)
+        self._ask_libvirt(run, found)
+        self._try_peers(run, found)
+        self._keep_facts(found)
+        checks = [check.as_json() for check in all_checks(found)]
+        self.store(preflight=checks, preflight_at=timezone.now())
+        for check in checks:
+            level = {Level.PROBLEM: "error", Level.WARNING: "warning"}.get(check["level"], "info")
+            run.log(f"{check['title']}: {check['text']} {check['cure']}".strip(), level)
+        levels = [check["level"] for check in checks]
+        return {"problems": levels.count(Level.PROBLEM), "warnings": levels.count(Level.WARNING)}
+
+    def _log_in(self, run: Run, found: Found) -> None:
+        host = self.target
+        if not host.has_ssh:
+            return
+        run.progress(5, _("Logging in"))
+        if host.transport == Transport.SSH:
+            run.command("ssh", "-p", str(host.port or 22), f"{host.username}@{host.address}", "true")
+        try:
+            found.login_s = survey.login_time_s(host.target)
+            ssh.run(
+                host.target, ["true"]
+            )  # opens the shared connection, so that the clocks are compared without a login
+            run.progress(25, _("Looking at the machine"))
+            found.machine = survey.machine(host.target)
+        except VirtError as error:
+            found.login_error = error.message
+
+    def _ask_libvirt(self, run: Run, found: Found) -> None:
+        host = self.target
+        if host.has_ssh and found.machine is None:
+            return
+        if found.machine is not None:
+            host.has_kvm = found.machine.has_kvm
+        run.progress(50, _("Asking libvirt"))
+        run.command("virsh", "-c", host.target.shown_uri, "version")
+        run.command("virsh", "-c", host.target.shown_uri, "capabilities")
+        try:
+            with connect(host.target) as conn:
+                found.hypervisor = survey.hypervisor(conn, host.domain_type)
+        except (VirtError, BadXml) as error:
+            found.hypervisor_error = getattr(error, "message", str(error))
+
+    def _try_peers(self, run: Run, found: Found) -> None:
+        host = self.target
+        if found.machine is None or not found.others:
+            return
+        run.progress(70, _("Trying the way to the other hosts"))
+        for other in found.others:
+            there = why_not(host, other)
+            found.reached[other.pk] = there or why_not(other, host)
+        trusted = sorted(other.pk for other in found.others if other.has_ssh and not found.reached[other.pk])
+        self.store(trusted_hosts=trusted)
+
+    def _keep_facts(self, found: Found) -> None:
+        values: dict[str, Any] = {}
+        if found.machine is not None:
+            values |= {
+                "hostname": found.machine.hostname,
+                "os_name": found.machine.os_name[:100],
+                "has_kvm": found.machine.has_kvm,
+                "bridges": list(found.machine.bridges),
+                "clock_offset_s": round(found.machine.clock_offset_s, 2),
+            }
+        if found.hypervisor is not None:
+            now = found.hypervisor
+            values |= {
+                "hostname": now.hostname[:255],
+                "uuid": now.uuid or None,
+                "arch": now.arch,
+                "cpu_model": now.cpu_model,
+                "cpu_vendor": now.cpu_vendor,
+                "cpus": now.cpus,
+                "cpu_mhz": now.cpu_mhz,
+                "memory_bytes": now.memory_bytes,
+                "libvirt_version": now.libvirt_version,
+                "qemu_version": now.qemu_version,
+                "domain_types": list(now.domain_types),
+            }
+        if values and not self.target.is_managed:  # a managed host's facts are the watch's to write
+            self.store(**values)
