@@ -4,13 +4,10 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from ui.policy import POLICY
 from virt import gate
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
-POLICY = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
-    "connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
-)
 
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:

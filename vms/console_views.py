@@ -1,0 +1,67 @@
+"""The console page, and the tickets it asks for."""
+
+import uuid as uuid_module
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from access.rules import permission_required, visible
+from ui.policy import POLICY
+from vms import consoles
+from vms.models import ConsoleKind, Vm
+
+# xterm.js writes its colours into a <style> element; scripts stay as strict as everywhere
+SERIAL_STYLE = "style-src 'self' 'unsafe-inline'"
+
+
+def find_vm(request: HttpRequest, uuid: uuid_module.UUID) -> Vm:
+    return get_object_or_404(visible(request.user, Vm.objects.select_related("host", "job")), uuid=uuid)
+
+
+def kind_of(request: HttpRequest) -> str:
+    kind = request.GET.get("kind", "")
+    return kind if kind in ConsoleKind.values else ConsoleKind.VNC.value
+
+
+@require_GET
+@permission_required("vms.console")
+def console(request: HttpRequest, uuid: uuid_module.UUID) -> HttpResponse:
+    vm, kind = find_vm(request, uuid), kind_of(request)
+    context = {
+        "vm": vm,
+        "kind": kind,
+        "has_serial": bool(vm.hardware.get("serials")),
+        "ticket_url": f"{reverse('vms:console_ticket', args=[vm.uuid])}?kind={kind}",
+    }
+    response = render(request, "vms/console.html", context)
+    if kind == ConsoleKind.SERIAL:
+        response.headers["Content-Security-Policy"] = POLICY.replace("style-src 'self'", SERIAL_STYLE)
+    return response
+
+
+@require_GET
+@permission_required("vms.console")
+def console_head(request: HttpRequest, uuid: uuid_module.UUID) -> HttpResponse:
+    return render(request, "vms/_console_head.html", {"vm": find_vm(request, uuid)})
+
+
+@require_POST
+@permission_required("vms.console")
+def console_ticket(request: HttpRequest, uuid: uuid_module.UUID) -> JsonResponse:
+    """A ticket for the console process, valid 30 s and once; 409 with the reason if there is nothing to connect to."""
+    vm = find_vm(request, uuid)
+    if not vm.is_alive or vm.host is None:
+        reason = _("%(vm)s is %(state)s.") % {"vm": vm, "state": vm.get_state_display()}
+        return JsonResponse({"error": reason}, status=409)
+    ticket = consoles.issue(
+        vm,
+        request.user,
+        request.session.session_key or "",
+        kind=kind_of(request),
+        view_only=False,
+        address=request.META.get("HTTP_X_REAL_IP") or request.META.get("REMOTE_ADDR") or None,
+    )
+    return JsonResponse({"path": f"/console-socket?ticket={ticket}"})

@@ -1,0 +1,94 @@
+"""The migration dialog and the story of a running migration."""
+
+import uuid as uuid_module
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from access.rules import permission_required, visible
+from jobs.engine import enqueue
+from jobs.errors import Refused
+from jobs.models import Job
+from ui.forms import add_refusal
+from ui.htmx import job_response, render_dialog
+from vms.destinations import COPY, LIVE, OFFLINE, destinations, unshared_disks
+from vms.migration import MigrateVm
+from vms.migration_form import MigrateForm
+from vms.models import Vm
+
+
+def find_vm(request: HttpRequest, uuid: uuid_module.UUID) -> Vm:
+    return get_object_or_404(visible(request.user, Vm.objects.select_related("host", "job")), uuid=uuid)
+
+
+def modes_for(vm: Vm) -> list[str]:
+    """The ways this VM can move, the usual one first."""
+    if not vm.is_alive:
+        return [OFFLINE]
+    return [COPY, LIVE] if unshared_disks(vm) else [LIVE, COPY]
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("vms.migrate")
+def migrate(request: HttpRequest, uuid: uuid_module.UUID) -> HttpResponse:
+    vm = find_vm(request, uuid)
+    modes = modes_for(vm)
+    asked = request.POST if request.method == "POST" else request.GET
+    mode = asked.get("mode") if asked.get("mode") in modes else modes[0]
+    found = destinations(vm, str(mode))
+    form = MigrateForm(request.POST or None, initial=initial(request, str(mode)), destinations=found, modes=modes)
+    status = 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                return job_response(request, enqueue(MigrateVm(vm, form.params()), user=request.user))
+            except Refused as refused:
+                add_refusal(form, refused)
+    context: dict[str, Any] = {
+        "vm": vm,
+        "form": form,
+        "mode": mode,
+        "chosen": form["host"].value(),
+        "possible": [one for one in found if one.is_possible],
+        "impossible": [one for one in found if not one.is_possible],
+        "refusal": MigrateVm.refusal(request.user, vm),
+    }
+    return render_dialog(request, "vms/_migrate_dialog.html", context, status=status)
+
+
+def initial(request: HttpRequest, mode: str) -> dict[str, Any]:
+    wanted = {key: request.GET[key] for key in ("host", "bandwidth_mib", "timeout_s") if request.GET.get(key)}
+    return {"host": "best", "mode": mode, "auto_converge": True, "transport": "plain", "on_timeout": "abort", **wanted}
+
+
+@require_GET
+@permission_required("vms.view")
+def migration(request: HttpRequest, uuid: uuid_module.UUID) -> HttpResponse:
+    """The card of the running migration, or of the last one if it ended within this page's life; else empty."""
+    vm = find_vm(request, uuid)
+    job = vm.job if vm.job and vm.job.operation == MigrateVm.name else None
+    if job is None and request.GET.get("job", "").isdigit():
+        mine = Job.objects.filter(operation=MigrateVm.name, target_key=str(vm.uuid), pk=request.GET["job"])
+        job = visible(request.user, mine).first()
+    return render(request, "vms/_migration.html", {"vm": vm, "migration": job, **story(job)})
+
+
+def story(job: Job | None) -> dict[str, Any]:
+    """From where to where, and the figures of a migration job, for its card."""
+    if job is None:
+        return {}
+    _verb, _arrow, destination = job.title.rpartition(" → ")
+    return {"source": job.result.get("source_name", ""), "destination": destination, "detail": job.detail}
+
+
+@require_GET
+@permission_required("vms.view")
+def migration_series(request: HttpRequest, uuid: uuid_module.UUID, pk: int) -> JsonResponse:
+    """The samples of a migration kept so far, for its curve."""
+    vm = find_vm(request, uuid)
+    mine = Job.objects.filter(operation=MigrateVm.name, target_key=str(vm.uuid))
+    job = get_object_or_404(visible(request.user, mine), pk=pk)
+    return JsonResponse({"series": job.series, "active": job.is_active})
