@@ -39,7 +39,7 @@ class Vm(models.Model):
     host = models.ForeignKey(Host, null=True, on_delete=models.SET_NULL, related_name="vms")
     observed_state = models.CharField(max_length=13, choices=VmState.choices, default=VmState.UNKNOWN)
     state_since = models.DateTimeField(default=timezone.now)
-    seen_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)  # when a host's answer last changed this row; its age is host.seen_at
     missing_since = models.DateTimeField(null=True)
     is_duplicate = models.BooleanField(default=False)  # alive on more than one host: alarm
 
@@ -57,6 +57,7 @@ class Vm(models.Model):
     definition = models.TextField(blank=True)  # persistent (inactive) XML
     live_definition = models.TextField(blank=True)  # XML of the running domain, "" when off
     definition_at = models.DateTimeField(null=True)
+    read_from = models.ForeignKey(Host, null=True, on_delete=models.SET_NULL, related_name="+")  # the definitions above
     hardware = models.JSONField(default=dict)  # parsed summary of the running (else persistent) definition
 
     first_boot = models.JSONField(default=dict)  # how it was made; no secret
@@ -68,7 +69,9 @@ class Vm(models.Model):
             models.Index(fields=["host", "name"]),
             models.Index(fields=["observed_state", "name"]),
             # answers "how many in which state, promised how much" without reading the wide rows
-            models.Index(fields=["host", "observed_state", "missing_since", "memory_bytes", "vcpus"], name="vm_figures"),
+            models.Index(
+                fields=["host", "observed_state", "missing_since", "memory_bytes", "vcpus"], name="vm_figures"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -112,8 +115,9 @@ class Presence(models.Model):
     vm = models.ForeignKey(Vm, on_delete=models.CASCADE, related_name="presences")
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="presences")
     observed_state = models.CharField(max_length=13, choices=VmState.choices)
+    is_in_transit = models.BooleanField(default=False)  # paused as one end of a migration: not alive for law 4
     is_persistent = models.BooleanField(default=True)
-    seen_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(default=timezone.now)  # since when the host says so
     missing_since = models.DateTimeField(null=True)
 
     class Meta:

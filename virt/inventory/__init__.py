@@ -1,0 +1,1 @@
+"""What there is on a host, read over an open connection: domains, their addresses, what lies in pools."""
