@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import subprocess
 import sys
 
-from lab import cluster, config, guests, network, packages, state
+from lab import cluster, commands, config, guests, hosts, network, packages, state
 from lab.errors import LabError
 from lab.system import say
 
@@ -12,19 +13,23 @@ from lab.system import say
 def parser() -> argparse.ArgumentParser:
     """All commands with their options."""
     top = argparse.ArgumentParser(prog="python3 -m lab", description="A cluster of real libvirt hosts on this machine.")
-    commands = top.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", help="bring the lab up, or what is missing of it")
+    verbs = top.add_subparsers(dest="command", required=True)
+    up = verbs.add_parser("up", help="bring the lab up, or what is missing of it")
     up.add_argument("--full", action="store_true", help="also the two hosts with their own kernel (NFS)")
-    down = commands.add_parser("down", help="remove the lab without a trace; built images stay")
+    down = verbs.add_parser("down", help="remove the lab without a trace; built images stay")
     down.add_argument("--purge", action="store_true", help="remove the built images too")
-    commands.add_parser("status", help="what each host is doing")
-    hosts = commands.add_parser("hosts", help="addresses and passwords of the hosts")
+    verbs.add_parser("status", help="what each host is doing")
+    hosts = verbs.add_parser("hosts", help="addresses and passwords of the hosts")
     hosts.add_argument("--json", action="store_true", help="everything that lab.json says")
-    image = commands.add_parser("image", help="build a guest image and say where it is")
+    commands.add_fault_parsers(verbs)
+    ssh = verbs.add_parser("ssh", help="log in on a host as root, or run a command there")
+    ssh.add_argument("host")
+    ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="command")
+    image = verbs.add_parser("image", help="build a guest image and say where it is")
     image.add_argument("name", choices=["tiny"])
-    wanted = commands.add_parser("packages", help="install the Debian packages that the lab needs")
+    wanted = verbs.add_parser("packages", help="install the Debian packages that the lab needs")
     wanted.add_argument("groups", nargs="*", default=["base"], metavar="GROUP", help="base (default), full, debian")
-    rewire = commands.add_parser("rewire", help="fresh network cards for a host that is off or rebooting")
+    rewire = verbs.add_parser("rewire", help="fresh network cards for a host that is off or rebooting")
     rewire.add_argument("host")
     return top
 
@@ -48,7 +53,7 @@ def act(lab: config.Lab, options: argparse.Namespace) -> None:
     match options.command:
         case "up":
             with cluster.only_one(lab):
-                cluster.up(lab, full=options.full)
+                cluster.up(lab, with_full=options.full)
         case "down":
             with cluster.only_one(lab):
                 cluster.down(lab, purge=options.purge)
@@ -57,6 +62,11 @@ def act(lab: config.Lab, options: argparse.Namespace) -> None:
                 say(f"{row['name']:<10} {row['kind']:<10} {row['address']:<15} {row['state']}")
         case "hosts":
             show_hosts(lab, as_json=options.json)
+        case "fault":
+            with cluster.only_one(lab):
+                commands.run_fault(lab, options)
+        case "ssh":
+            sys.exit(subprocess.call([*hosts.ssh(lab, lab.host(options.host)), *options.words]))
         case "image":
             with cluster.only_one(lab):
                 packages.install(["base"])

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab import cgroups, guests, hosts, identity, network, packages, roots, state, storage
-from lab.config import FULL, STORAGE, Host, Lab
+from lab import cgroups, containers, full, guests, hosts, identity, network, packages, roots, state, storage
+from lab.config import CONTAINER, FULL, STORAGE, Host, Lab
 from lab.errors import LabError
 from lab.system import run, say
 
@@ -33,19 +33,22 @@ def only_one(lab: Lab) -> Iterator[None]:
         yield
 
 
-def up(lab: Lab, *, full: bool = False) -> None:
+def up(lab: Lab, *, with_full: bool = False) -> None:
     """Bring everything up that is not up yet; a second call changes nothing."""
     began = time.monotonic()
-    packages.install(["base", "full"] if full else ["base"])
+    packages.install(["base", "full"] if with_full else ["base"])
     lab.images.mkdir(parents=True, exist_ok=True)
     _build_images(lab)
     identity.make_lab_key(lab)
     network.make_switch(lab)
-    wanted = [host for host in lab.hosts if host.kind != FULL]
+    if with_full:
+        full.build(lab)
+    wanted = [host for host in lab.hosts if host.kind != FULL or with_full or hosts.is_made(lab, host)]
     for host in wanted:
         hosts.prepare(lab, host)
+    hosts.write_known_hosts(lab)
     state.update(lab, created_at=int(time.time()))
-    _together(wanted, lambda host: _bring_up(lab, host))
+    together(wanted, lambda host: _bring_up(lab, host))
     say(f"The lab is up after {time.monotonic() - began:.1f} s; see python3 -m lab status and {lab.state_file}")
 
 
@@ -61,11 +64,11 @@ def _bring_up(lab: Lab, host: Host) -> None:
     hosts.wait_booted(lab, host)
     if host.kind == STORAGE:
         storage.make_volume(lab)
-    else:
-        hosts.warm_libvirt(lab, host)
+    elif host.kind == CONTAINER:
+        containers.warm_libvirt(lab, host)
 
 
-def _together(many: list[Host], work: Callable[[Host], None]) -> None:
+def together(many: list[Host], work: Callable[[Host], None]) -> None:
     """Do this for all hosts at the same time; the first error counts, after all have ended."""
     with ThreadPoolExecutor(len(many)) as pool:
         for result in [pool.submit(work, host) for host in many]:

@@ -1,103 +1,27 @@
-"""Container hosts: systemd-nspawn with a full systemd, an own network namespace and an own cgroup."""
+"""What can be done with any host of the lab, whatever kind it is."""
 
-import os
-import shutil
 import socket
-import sys
 from contextlib import suppress
-from pathlib import Path
 
-from lab import cgroups, identity, network, roots, state
-from lab.config import STORAGE, Host, Lab
+from lab import cgroups, containers, full, network, state
+from lab.config import FULL, Host, Lab
 from lab.errors import LabError
-from lab.system import FILES, run, wait_until
-
-# Units that would reach through to the machine below (devices, sysctl, modules) or have no use here.
-MASKED = (
-    "systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service"
-    " systemd-udev-settle.service systemd-sysctl.service systemd-modules-load.service systemd-binfmt.service"
-    " proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount dev-hugepages.mount dev-mqueue.mount"
-    " sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount"
-    " kmod-static-nodes.service systemd-random-seed.service systemd-remount-fs.service systemd-pstore.service"
-    " systemd-timesyncd.service systemd-networkd.service systemd-networkd.socket systemd-resolved.service"
-    " console-getty.service modprobe@.service"
-).split()
-NOT_ON_STORAGE = (
-    "libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket"
-    " virtlogd.service virtlogd.socket virtlogd-admin.socket"
-    " virtlockd.service virtlockd.socket virtlockd-admin.socket systemd-machined.service"
-).split()
-CAPABILITIES = Path("var/cache/libvirt/qemu/capabilities")
+from lab.system import run, wait_until
 
 
 def prepare(lab: Lab, host: Host) -> None:
-    """Make the disk of a host that has none yet: an empty overlay with what makes it this host."""
-    folder = lab.host_dir(host)
-    if (folder / "ready").exists():
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    upper, root_image, password = folder / "upper", roots.path(lab), identity.new_password()
-    upper.mkdir(parents=True)
-    identity.write_identity(lab, host, root_image, upper, password)
-    identity.mask(upper, tuple(MASKED))
-    if host.kind == STORAGE:
-        identity.mask(upper, tuple(NOT_ON_STORAGE))
-        identity.enable(upper, ("glusterd.service", "lab-dhcp.service"))
-        (upper / "etc/lab-dhcp.conf").write_text(_dhcp(lab))
-        (folder / "brick").mkdir()
-    else:
-        _copy_capabilities(lab, upper)
-        (folder / "images").mkdir(mode=0o711)
-    state.update_host(
-        lab, host, name=host.name, address=lab.address(host), kind=host.kind, user="root", password=password
-    )
-    (folder / "ready").touch()
+    """Give the host a disk, if it has none."""
+    (full if host.kind == FULL else containers).prepare(lab, host)
 
 
 def start(lab: Lab, host: Host) -> None:
     """Power the host on, if it is off; returns before it has booted."""
-    group = cgroups.host_group(lab, host)
-    if cgroups.is_populated(group):
-        return
-    cgroups.kill(group)
-    network.attach(lab, host)
-    cgroups.make(group / "keeper")
-    cgroups.make(group / "run")
-    folder = lab.host_dir(host)
-    env = {
-        "HOST_NAME": host.name,
-        "HOST_NETNS": lab.netns(host),
-        "HOST_GROUP": str(group.relative_to(cgroups.root())),
-        "HOST_DIR": str(folder),
-        "HOST_LOWER": str(roots.path(lab)),
-        "LAB_SOURCE": str(Path(__file__).resolve().parent.parent),
-        "LAB_PYTHON": sys.executable,
-        "LAB_NAME": lab.name,
-        "LAB_SUBNET": lab.subnet,
-        "LAB_IMAGES": str(lab.images),
-        "DROVER_VAR": str(lab.var),
-    }
-    argv = [FILES / "container-start.sh", *_binds(lab, host)]
-    cgroups.start_in(group / "keeper", argv, folder / "console.log", env)
+    (full if host.kind == FULL else containers).start(lab, host)
 
 
-def _binds(lab: Lab, host: Host) -> list[str]:
-    """Devices and folders of the machine that the host gets."""
-    folder = lab.host_dir(host)
-    binds = ["--bind=/dev/net/tun", "--bind=/dev/fuse"]
-    if host.kind == STORAGE:
-        return [*binds, f"--bind={folder / 'brick'}:/srv/brick"]
-    if kvm_is_usable():
-        binds.append("--bind=/dev/kvm")
-    return [*binds, f"--bind={folder / 'images'}:/var/lib/libvirt/images"]
-
-
-def kvm_is_usable() -> bool:
-    """True when guests can run on the machine's own virtualisation; a lone /dev/kvm proves nothing."""
-    if os.environ.get("LAB_KVM", "auto") == "off":
-        return False
-    words = Path("/proc/cpuinfo").read_text().split()
-    return Path("/dev/kvm").exists() and ("vmx" in words or "svm" in words)
+def is_made(lab: Lab, host: Host) -> bool:
+    """True when the host exists, on or off: the full ones are made on demand."""
+    return (lab.host_dir(host) / "ready").exists()
 
 
 def is_on(lab: Lab, host: Host) -> bool:
@@ -112,7 +36,7 @@ def answers(address: str, timeout_s: float = 1) -> bool:
     return False
 
 
-def wait_booted(lab: Lab, host: Host, timeout_s: float = 60) -> None:
+def wait_booted(lab: Lab, host: Host) -> None:
     """Wait until SSH answers; LabError with the console's last lines when the host does not come up."""
     console = lab.host_dir(host) / "console.log"
 
@@ -121,57 +45,46 @@ def wait_booted(lab: Lab, host: Host, timeout_s: float = 60) -> None:
             raise LabError(f"{host.name} went off while booting: {console.read_text(errors='replace')[-1500:]}")
         return answers(lab.address(host))
 
-    wait_until(booted, f"{host.name} answering on SSH (see {console})", timeout_s)
+    wait_until(booted, f"{host.name} answering on SSH (see {console})", 180 if host.kind == FULL else 60)
     state.update_host(lab, host, pid=leader(lab, host))
 
 
 def leader(lab: Lab, host: Host) -> int:
-    """The machine's pid of the host's own process 1; LabError when the host is off."""
-    group = cgroups.host_group(lab, host)
-    for file in group.glob("run/**/init.scope/cgroup.procs"):
-        if pids := file.read_text().split():
-            return int(pids[0])
-    raise LabError(f"{host.name} is off")
+    """The machine's pid of the host's first process; LabError when the host is off."""
+    if host.kind != FULL:
+        return containers.leader(lab, host)
+    pids = cgroups.pids(cgroups.host_group(lab, host))
+    if not pids:
+        raise LabError(f"{host.name} is off")
+    return min(pids)
 
 
 def execute(lab: Lab, host: Host, argv: list[str], timeout_s: float = 60) -> str:
-    """Run a program on a container host without using its network."""
-    entered = ["nsenter", "--target", str(leader(lab, host)), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
-    group = cgroups.host_group(lab, host) / "keeper"
-    return run(cgroups.inside(group, [*entered, "--", *argv]), timeout_s=timeout_s)
+    """Run a program on a host: a container needs no network for that, a full host is reached by SSH."""
+    if host.kind != FULL:
+        return containers.execute(lab, host, argv, timeout_s)
+    return run([*ssh(lab, host), "--", *argv], timeout_s=timeout_s)
+
+
+def ssh(lab: Lab, host: Host) -> list[str]:
+    """The command line that logs in on a host with the lab's key and the host's known key."""
+    known = lab.dir / "known_hosts"
+    options = ["-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10"]
+    return ["ssh", "-i", str(lab.key), "-o", "IdentitiesOnly=yes", *options, f"root@{lab.address(host)}"]
+
+
+def write_known_hosts(lab: Lab) -> None:
+    """The host keys of all made hosts, for ssh."""
+    lines = [
+        f"{lab.address(host)},{host.name} {' '.join(file.read_text().split()[:2])}"
+        for host in lab.hosts
+        for file in sorted(lab.identity_dir(host).glob("*.pub"))
+    ]
+    (lab.dir / "known_hosts").write_text("".join(f"{line}\n" for line in lines))
 
 
 def power_off(lab: Lab, host: Host) -> None:
-    """Cut the power: every process is gone at once, then the network cards; the disk stays."""
+    """Cut the power: the cable goes dead first (a dead machine says no goodbye), then every process is gone."""
+    network.unplug(lab, host)
     cgroups.kill(cgroups.host_group(lab, host))
     network.detach(lab, host)
-
-
-def warm_libvirt(lab: Lab, host: Host) -> None:
-    """Let libvirt look at its QEMU now, not when the first guest starts; keep what it found for the other hosts."""
-    execute(lab, host, ["virsh", "capabilities"], timeout_s=90)
-    kept = roots.path(lab).with_suffix(".capabilities")
-    found = lab.host_dir(host) / "upper" / CAPABILITIES
-    if kept.is_dir() or not found.is_dir():
-        return
-    fresh = kept.with_suffix(f".{lab.name}-{host.name}")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(found, fresh)
-    with suppress(OSError):
-        fresh.rename(kept)
-    shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _copy_capabilities(lab: Lab, upper: Path) -> None:
-    kept = roots.path(lab).with_suffix(".capabilities")
-    if kept.is_dir():
-        identity.mirror(roots.path(lab), upper, str(CAPABILITIES.parent))
-        shutil.copytree(kept, upper / CAPABILITIES)
-
-
-def _dhcp(lab: Lab) -> str:
-    lines = [
-        "port=0", "interface=br0", "bind-interfaces", f"dhcp-range={lab.subnet}.100,{lab.subnet}.199,1h",
-        "dhcp-option=3", "dhcp-option=6", "dhcp-leasefile=/var/lib/misc/lab.leases", "dhcp-authoritative", "log-dhcp",
-    ]  # fmt: skip
-    return "\n".join([*lines, ""])

@@ -63,13 +63,12 @@ def mask(target: Path, units: tuple[str, ...]) -> None:
         link(target / "etc/systemd/system" / unit, "/dev/null")
 
 
-def enable(target: Path, units: tuple[str, ...]) -> None:
+def enable(root: Path, units: tuple[str, ...], target: str = "multi-user.target") -> None:
     """Units that start with this host."""
     for unit in units:
-        here = target / "etc/systemd/system"
         own = unit.startswith("lab-")
         source = f"/etc/systemd/system/{unit}" if own else f"/usr/lib/systemd/system/{unit}"
-        link(here / "multi-user.target.wants" / unit, source)
+        link(root / "etc/systemd/system" / f"{target}.wants" / unit, source)
 
 
 def _copy_owner(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from lab.system import run, succeeds
 
 NETNS = Path("/run/netns")
 BRIDGE = "br0"
-OFFLOADS = ("tso", "gso", "gro", "tx", "sg")
+OFFLOADS = ("tso", "gso", "gro", "sg", "tx")
 
 
 def port(host: Host) -> str:
@@ -38,7 +38,7 @@ def make_switch(lab: Lab) -> None:
     if route := run(["ip", "route", "show", f"{lab.subnet}.0/24"]).strip():
         raise LabError(f"{lab.subnet}.0/24 is used already ({route}): choose another with LAB_SUBNET")
     run(["ip", "netns", "add", lab.switch])
-    _batch(
+    batch(
         lab.switch,
         "link set lo up",
         "link add sw type bridge forward_delay 0 mcast_snooping 0",
@@ -46,7 +46,7 @@ def make_switch(lab: Lab) -> None:
     )
     _no_packet_filter(lab.switch)
     run(["ip", "link", "add", lab.uplink, "type", "veth", "peer", "name", "uplink", "netns", lab.switch])
-    _batch(lab.switch, "link set uplink master sw up")
+    batch(lab.switch, "link set uplink master sw up")
     run(["ip", "address", "add", f"{lab.gateway}/24", "dev", lab.uplink])
     run(["ip", "link", "set", lab.uplink, "up"])
 
@@ -57,14 +57,14 @@ def attach(lab: Lab, host: Host) -> None:
     namespace = lab.netns(host)
     run(["ip", "netns", "add", namespace])
     inner = "p0" if host.kind == FULL else "eth0"
-    _batch(lab.switch, f"link add {port(host)} type veth peer name {inner} netns {namespace}")
+    batch(lab.switch, f"link add {port(host)} type veth peer name {inner} netns {namespace}")
     if host.kind == FULL:
         quieten(lab.switch, port(host))
         quieten(namespace, inner)
-        _batch(namespace, "link set lo up", f"link set {inner} up")
+        batch(namespace, "link set lo up", f"link set {inner} up")
     else:
         _no_packet_filter(namespace)
-        _batch(
+        batch(
             namespace,
             "link set lo up",
             f"link add {BRIDGE} address {lab.mac(host)} type bridge forward_delay 0",
@@ -72,13 +72,13 @@ def attach(lab: Lab, host: Host) -> None:
             f"link set {BRIDGE} up",
             f"address add {lab.address(host)}/24 dev {BRIDGE}",
         )
-    _batch(lab.switch, f"link set {port(host)} master sw up")
+    batch(lab.switch, f"link set {port(host)} master sw up")
 
 
 def detach(lab: Lab, host: Host) -> None:
     """Throw the host's namespace and its cable away."""
-    if exists(lab.switch) and succeeds(["ip", "-n", lab.switch, "link", "show", port(host)]):
-        _batch(lab.switch, f"link del {port(host)}")
+    if has_port(lab, host):
+        batch(lab.switch, f"link del {port(host)}")
     if exists(lab.netns(host)):
         run(["ip", "netns", "del", lab.netns(host)])
 
@@ -91,10 +91,36 @@ def remove_switch(lab: Lab) -> None:
         run(["ip", "netns", "del", lab.switch])
 
 
+def plug(lab: Lab, host: Host) -> None:
+    """Put the host's cable back."""
+    if has_port(lab, host):
+        batch(lab.switch, f"link set {port(host)} up")
+
+
+def unplug(lab: Lab, host: Host) -> None:
+    """Pull the host's cable out: its card has no carrier any more."""
+    if has_port(lab, host):
+        batch(lab.switch, f"link set {port(host)} down")
+
+
+def has_port(lab: Lab, host: Host) -> bool:
+    return exists(lab.switch) and succeeds(["ip", "-n", lab.switch, "link", "show", port(host)])
+
+
+def is_plugged(lab: Lab, host: Host) -> bool:
+    return has_port(lab, host) and "state UP" in run(["ip", "-n", lab.switch, "link", "show", port(host)])
+
+
 def quieten(namespace: str, device: str) -> None:
     """Switch off everything that hands over frames larger or less finished than the wire would carry."""
     for feature in OFFLOADS:
         succeeds(["ip", "netns", "exec", namespace, "ethtool", "-K", device, feature, "off"])
+
+
+def loosen(namespace: str, device: str) -> None:
+    """Undo `quieten`."""
+    for feature in reversed(OFFLOADS):
+        succeeds(["ip", "netns", "exec", namespace, "ethtool", "-K", device, feature, "on"])
 
 
 def _no_packet_filter(namespace: str) -> None:
@@ -103,6 +129,6 @@ def _no_packet_filter(namespace: str) -> None:
     run(["nsenter", f"--net={NETNS / namespace}", "sh", "-c", script])
 
 
-def _batch(namespace: str, *lines: str) -> None:
+def batch(namespace: str, *lines: str) -> None:
     """Several `ip` commands in one process."""
     run(["ip", "-n", namespace, "-batch", "-"], text="".join(f"{line}\n" for line in lines))

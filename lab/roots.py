@@ -69,7 +69,7 @@ def build(lab: Lab) -> Path:
     log = work / "log"
     listed = work / "machine.list"
     write(listed, "".join(f"{source.line(work)}\n" for source in sources.distribution()))
-    argv = [
+    argv: list[str | Path] = [
         "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
         "--aptopt=APT::Install-Recommends \"false\"", "--dpkgopt=force-unsafe-io",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT),

@@ -9,7 +9,6 @@ from typing import Any
 from lab.config import VOLUME, Host, Lab
 from lab.system import write
 
-
 # Between the threads of one command; between commands there is cluster.only_one.
 CHANGING = threading.RLock()
 
