@@ -1,13 +1,16 @@
 """The Celery application: `celery -A cluster worker --clock`."""
 
 import os
+import warnings
 from typing import Any
 
 from celery import Celery, bootsteps
 from celery.beat import EmbeddedService
+from celery.platforms import SecurityWarning
 from click import Option
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cluster.settings")
+warnings.simplefilter("ignore", SecurityWarning)  # of root: it may be root that manages this machine's VMs; tasks are JSON
 app = Celery("drover")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

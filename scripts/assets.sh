@@ -19,14 +19,14 @@ npm_path() {
 packages() {
   local sum
   sum=$(cat package-lock.json scripts/collect.mjs | sha256sum)
-  if [ "$(cat node_modules/.drover/.stamp 2>/dev/null)" = "$sum" ]; then
+  if [ "$(cat node_modules/.drover-stamp 2>/dev/null)" = "$sum" ]; then
     return
   fi
   npm_path
   say "Installing what the browser needs (npm)"
   npm ci --silent
   npm run --silent collect > /dev/null
-  printf '%s' "$sum" > node_modules/.drover/.stamp
+  printf '%s' "$sum" > node_modules/.drover-stamp
 }
 
 # The version is a digest of all files: it is part of every address below /static/, so browsers may keep files for ever.

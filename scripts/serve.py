@@ -1,18 +1,14 @@
 """Starts all processes of the Procfile and ends them: what `make up` does after the machine is prepared."""
 
 import fcntl
+import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
-from ssl import CERT_NONE, SSLContext, create_default_context
 from typing import Any
 
 from honcho.environ import parse_procfile
@@ -23,7 +19,6 @@ from scripts import front, leftovers
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBVIRT_SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
-READY_TIMEOUT_S = 60.0
 YEAR_S = 365 * 24 * 3600
 
 
@@ -65,12 +60,11 @@ def serve(var: Path) -> int:
     front.write_nginx(var, listen, tls)
     front.write_redis(var)
     set_environment(var, tls)
-    made = set_up()
+    made = set_up(var)
     manager = Drover(var)
     for name, command in commands().items():
         manager.add_process(name, command, env=dict(os.environ), cwd=str(ROOT))
-    begin = time.monotonic()
-    threading.Thread(target=announce, args=(listen, tls, made, begin), daemon=True).start()
+    announce(var, listen, tls, made)
     manager.loop()
     lock.close()
     return 0 if manager.returncode in {130, 143} else int(manager.returncode or 0)
@@ -113,15 +107,27 @@ def set_environment(var: Path, tls: front.Certificate | None) -> None:
     os.environ["MALLOC_ARENA_MAX"] = "2"  # threads otherwise keep a heap each
 
 
-def set_up() -> dict[str, str]:
-    """Database, administrator, local host: `manage.py setup`. Returns what a first start made."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "setup", "--json"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
-    )
+def set_up(var: Path) -> dict[str, str]:
+    """Database, administrator, local host: `manage.py setup`. Returns what a first start made.
+
+    Skipped when nothing it depends on has changed since: that is two seconds of each start.
+    """
+    database = var / "drover.sqlite3"
+    note = var / "run" / "setup.json"
+    digest = hashlib.sha256(env_str("DROVER_LOCAL_HOST", "1").encode())
+    for path in sorted([*ROOT.glob("*/migrations/*.py"), ROOT / "requirements.lock"]):
+        digest.update(path.read_bytes())
+    is_known = note.exists() and database.exists() and not env_str("DATABASE_URL")
+    known: dict[str, str] = json.loads(note.read_text()) if is_known else {}
+    if known.get("digest") == digest.hexdigest():
+        return known
+    argv = [sys.executable, "manage.py", "setup", "--json"]
+    done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise front.BadSetting("The database could not be prepared; the lines above say why.")
-    result: dict[str, str] = json.loads(done.stdout)
-    return result
+    made: dict[str, str] = json.loads(done.stdout)
+    note.write_text(json.dumps({"admin": made["admin"], "digest": digest.hexdigest()}))
+    return made
 
 
 def commands() -> dict[str, str]:
@@ -146,39 +152,20 @@ def libvirt_answers() -> bool:
     return False
 
 
-def announce(listen: front.Listen, tls: front.Certificate | None, made: dict[str, str], begin: float) -> None:
-    """When the pages answer, say where and how to log in."""
-    local = front.Listen("127.0.0.1" if listen.is_every else listen.host, listen.port)
-    web = Path(os.environ["DROVER_VAR"], "run", "web.sock")
-    while not web.exists() and time.monotonic() < begin + READY_TIMEOUT_S:
-        time.sleep(0.1)
-    if not wait_until_ready(local.url(https=tls is not None) + "healthz", begin + READY_TIMEOUT_S):
-        say("The pages do not answer yet; the lines above may say why.")
-        return
-    lines = [f"Drover is ready: {listen.url(https=tls is not None)}   ({time.monotonic() - begin:.1f} s)"]
+def announce(var: Path, listen: front.Listen, tls: front.Certificate | None, made: dict[str, str]) -> None:
+    """Have somebody wait until the pages answer, and say where and how to log in."""
+    url = listen.url(https=tls is not None)
+    lines = [f"Drover is ready: {url}"]
     if tls and not tls.is_own:
         lines.append(f"The certificate is our own; its SHA-256 fingerprint is {tls.fingerprint}")
     if made.get("password"):
         lines.append(f"Log in as {made['admin']} with the password {made['password']}   (shown only now)")
-    elif made.get("admin"):
-        lines.append(f"Log in as {made['admin']}; the password is as it was set before.")
+    else:
+        lines.append(f"Log in as {made['admin']}; forgotten the password: manage.py changepassword {made['admin']}")
     lines.append("Ctrl-C ends it.")
-    say("\n".join(["", *lines, ""]))
-
-
-def wait_until_ready(url: str, deadline: float) -> bool:
-    context: SSLContext = create_default_context()
-    context.check_hostname = False
-    context.verify_mode = CERT_NONE  # our own front: the certificate may be for another name
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), urllib.request.ProxyHandler({}))
-    while time.monotonic() < deadline:
-        try:
-            with opener.open(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return True
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    return False
+    ask = front.Listen("127.0.0.1" if listen.is_every else listen.host, listen.port).url(https=tls is not None)
+    argv = [sys.executable, "-m", "scripts.ready", "--web", str(var / "run" / "web.sock"), "--ask", f"{ask}healthz"]
+    subprocess.Popen([*argv, "--text", "\n".join(lines)], cwd=ROOT)
 
 
 def say(text: str) -> None:
