@@ -47,10 +47,13 @@ def end_earlier(pids: Path) -> list[str]:
     boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
     ended = []
     for note in sorted(pids.glob("*")):
-        words = note.read_text().split()
+        try:
+            words = note.read_text().split()
+        except FileNotFoundError:  # its process was just ending by itself
+            continue
         if len(words) == 3 and words[2] == boot and _end(int(words[0]), int(words[1])):
             ended.append(note.name)
-        note.unlink()
+        note.unlink(missing_ok=True)  # a process that ends in good order removes its own
     return ended
 
 

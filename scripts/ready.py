@@ -20,7 +20,9 @@ def main() -> int:
     deadline = time.monotonic() + TIMEOUT_S
     while not options.web.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    text = options.text if answers(options.ask, deadline) else "The pages do not answer yet; the lines above may say why."
+    text = options.text
+    if not answers(options.ask, deadline):
+        text = f"The pages do not answer yet; the lines above may say why. When they do:\n{text}"
     bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
     sys.stdout.write(f"\n{bold}{text}{plain}\n\n")
     return 0
