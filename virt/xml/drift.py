@@ -54,6 +54,11 @@ def _is_meaning(element: Element) -> bool:
 def _drop_runtime_attributes(domain: Element) -> None:
     for source in domain.iterfind("devices/disk/source"):
         drop(source, "index")
+    for disk in domain.iterfind("devices/disk[@device='cdrom']"):
+        if disk.find("source") is None:
+            # without a medium a running drive forgets its driver's type
+            for driver in disk.iterfind("driver"):
+                drop(driver, "type")
     for graphics in domain.iterfind("devices/graphics"):
         if graphics.get("autoport") == "yes":
             drop(graphics, "port", "tlsPort", "websocket")

@@ -42,6 +42,8 @@ from virt.xml.tree import (
     set_child_text,
 )
 
+_NUMA = "this VM has several NUMA cells: change its {} in the definition, cell by cell"
+
 
 class NotFound(ValueError):
     """The disk or interface to change is not in the definition."""
@@ -59,19 +61,32 @@ def set_vcpus(xml: str, vcpus: int, max_vcpus: int | None = None) -> str:
     most = max(check_vcpus(vcpus), number(vcpu.text or "1", "vcpu")) if max_vcpus is None else check_vcpus(max_vcpus)
     if most < vcpus:
         raise ValueError("the maximum is smaller than the number of CPUs")
+    if len(domain.findall("cpu/numa/cell")) > 1 and number(vcpu.text or "1", "vcpu") != most:
+        raise ValueError(_NUMA.format("CPUs"))
     vcpu.text = str(most)
     if most == vcpus:
         drop(vcpu, "current")
     else:
         vcpu.set("current", str(vcpus))
+    _fit_cpu_layout(domain, most)
+    return serialise(domain)
+
+
+def _fit_cpu_layout(domain: Element, most: int) -> None:
+    """Make what speaks of single CPUs fit a maximum of `most`."""
     for stale in domain.findall("vcpus"):
         domain.remove(stale)
+    for pin in domain.findall("cputune/vcpupin"):
+        if number(pin.get("vcpu", "0"), "vcpupin") >= most:
+            detach(pin)
     topology = domain.find("cpu/topology")
     if topology is not None:
         sizes = [number(topology.get(name, "1"), name) for name in ("sockets", "dies", "cores", "threads")]
         if sizes[0] * sizes[1] * sizes[2] * sizes[3] != most:
             detach(topology)
-    return serialise(domain)
+    cells = domain.findall("cpu/numa/cell")
+    if len(cells) == 1:
+        cells[0].set("cpus", f"0-{most - 1}" if most > 1 else "0")
 
 
 def set_memory(xml: str, memory_bytes: int, max_memory_bytes: int | None = None) -> str:
@@ -80,6 +95,13 @@ def set_memory(xml: str, memory_bytes: int, max_memory_bytes: int | None = None)
     most = check_memory_bytes(memory_bytes if max_memory_bytes is None else max_memory_bytes)
     if check_memory_bytes(memory_bytes) > most:
         raise ValueError("the maximum is smaller than the memory")
+    cells = domain.findall("cpu/numa/cell")
+    if len(cells) > 1:
+        raise ValueError(_NUMA.format("memory"))
+    for cell in cells:
+        # with NUMA libvirt takes the memory from here and not from <memory>
+        cell.set("memory", kib(most, "memory"))
+        cell.set("unit", "KiB")
     for tag, size in (("memory", most), ("currentMemory", memory_bytes)):
         set_child_text(domain, tag, kib(size, tag))
         element = domain.find(tag)
@@ -228,13 +250,14 @@ def set_nic_source(xml: str, mac: str, *, network: str = "", bridge: str = "") -
     domain = parse_document(xml, "domain")
     nic = _nic(domain, mac)
     nic.set("type", "network" if network else "bridge")
+    # a port of Open vSwitch and the name of the host's end belong to the old side
     for tag in ("source", "virtualport", "target"):
         for old in nic.findall(tag):
             nic.remove(old)
-    if network:
-        add(nic, "source", network=network)
-    else:
-        add(nic, "source", bridge=check_bridge(bridge))
+    source = add(nic, "source", network=network) if network else add(nic, "source", bridge=check_bridge(bridge))
+    mac_address = nic.find("mac")
+    if mac_address is not None:
+        mac_address.addnext(source)
     return serialise(domain)
 
 
