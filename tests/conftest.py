@@ -1,11 +1,21 @@
-"""Fixtures for every test: people, libvirt's simulated hosts, a channel layer in memory."""
+"""Fixtures for every test: people, a channel layer in memory, the lab."""
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.test import Client
 
 from access.models import Role, User
+from hosts import onboarding
+from hosts.models import Host
+from tests import labkit
+from virt import ssh
+
+VM_HOSTS = ("vmhost1", "vmhost2", "vmhost3")
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +42,34 @@ def lab_user(db: None) -> User:
 def admin_client(admin: User, client: Client) -> Client:
     client.force_login(admin)
     return client
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[labkit.Lab]:
+    """Three VM hosts and a Gluster volume, for the whole run; see tests/labkit.py."""
+    given = os.environ.get("DROVER_TEST_LAB")
+    if given:
+        yield labkit.running(Path(given))
+        return
+    folder = tmp_path_factory.mktemp("lab")
+    try:
+        yield labkit.start(folder)
+    finally:
+        labkit.stop(folder)
+
+
+@pytest.fixture(scope="session")
+def lab_keys(lab: labkit.Lab) -> dict[str, list[tuple[str, str]]]:
+    """Drover's key installed on the lab's VM hosts; their host keys by name, as `Host.host_keys` holds them."""
+    public = ssh.ensure_key(Path(django_settings.SSH_DIR))
+    keys = {}
+    for name in VM_HOSTS:
+        lab.ssh(name, f"grep -qxF '{public}' .ssh/authorized_keys || echo '{public}' >> .ssh/authorized_keys")
+        keys[name] = [(key.kind, key.blob) for key in ssh.scan_keys(lab.address(name))]
+    return keys
+
+
+@pytest.fixture
+def lab_hosts(lab: labkit.Lab, lab_keys: dict[str, list[tuple[str, str]]], db: None) -> list[Host]:
+    """The lab's VM hosts as managed hosts of Drover."""
+    return [onboarding.register(name, address=lab.address(name), host_keys=lab_keys[name]) for name in VM_HOSTS]

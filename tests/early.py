@@ -1,0 +1,13 @@
+"""Loaded before Django's settings (`-p tests.early`): tests never touch the running product's folder."""
+
+import os
+import tempfile
+from pathlib import Path
+
+if "DROVER_TEST_VAR" in os.environ:
+    _folder = Path(os.environ["DROVER_TEST_VAR"])
+    _folder.mkdir(parents=True, exist_ok=True)
+else:
+    _folder = Path(tempfile.mkdtemp(prefix="drover-test-"))
+os.environ["DROVER_VAR"] = str(_folder)
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cluster.settings")
