@@ -54,6 +54,7 @@ class CpuModel:
 class DomainCapabilities:
     """What VMs of one domain type and machine can have here. firmware holds "bios" and, if usable, "uefi".
 
+    has_tpm is about an emulated one.
     host_model_xml is the <cpu> for conn.baselineHypervisorCPU; "" if host-model is not supported.
     """
 
@@ -162,7 +163,7 @@ def parse_domain(xml: str) -> DomainCapabilities:
         disk_buses=_values(root, "devices/disk/enum[@name='bus']"),
         graphics=_values(root, "devices/graphics/enum[@name='type']"),
         video=_values(root, "devices/video/enum[@name='modelType']"),
-        has_tpm=attribute(root, "devices/tpm", "supported") == "yes",
+        has_tpm="emulator" in _values(root, "devices/tpm/enum[@name='backendModel']"),
     )
 
 
