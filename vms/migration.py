@@ -9,14 +9,12 @@ from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from access.models import User
 from hosts.models import Host
 from jobs.errors import Cancelled, Failed, Refused, Text
-from jobs.operations import Lock, Operation, register
+from jobs.operations import Lock, register
 from jobs.run import Run
 from virt import migration as virt_migration
 from virt.errors import HostUnreachable, VirtError
@@ -24,6 +22,7 @@ from virt.migration import ALIVE, GONE, INCOMING, OFF, UNKNOWN, Mover, Options, 
 from vms import sync
 from vms.destinations import COPY, LIVE, OFFLINE, Presences, best, unshared_disks, weigh
 from vms.models import Vm
+from vms.operations.base import VmOperation
 from vms.states import VmState
 
 MIB = 1024 * 1024
@@ -33,22 +32,20 @@ ON_TIMEOUT = ("abort", "pause", "post_copy")
 
 
 @register
-class MigrateVm(Operation):
+class MigrateVm(VmOperation):
     """params: host (pk, None for the best place), mode (live|copy|offline), bandwidth_mib, auto_converge, post_copy,
     compression, tunnelled, tls, timeout_s (0: none), on_timeout (abort|pause|post_copy), address (other network)."""
 
     name = "vms.migrate"
     verb = gettext_lazy("Migrate")
     permission = "vms.migrate"
-    model = Vm
-    target_kind = "vm"
     allowed_states = frozenset({VmState.RUNNING, VmState.PAUSED, VmState.OFF})
     cancellable = True
 
     @classmethod
-    def refusal(cls, user: User, target: Any) -> Text | None:
-        reason = super().refusal(user, target)
-        if reason is None and not target.is_alive and not target.is_persistent:
+    def state_refusal(cls, vm: Vm) -> Text | None:
+        reason = super().state_refusal(vm)
+        if reason is None and not vm.is_alive and not vm.is_persistent:
             return _("Not possible: no host keeps its definition.")
         return reason
 
@@ -114,11 +111,8 @@ class MigrateVm(Operation):
             )
         LiveChecks(vm, destination).run(self.mode)
 
-    def run(self, run: Run) -> dict[str, Any]:
+    def act(self, run: Run) -> dict[str, Any]:
         return Migration(self, run).run()
-
-    def failed(self, run: Run) -> None:
-        Vm.objects.filter(pk=self.target.pk, job=run.job).update(job=None)
 
 
 class LiveChecks:
@@ -196,7 +190,6 @@ class Migration:
         return str(self.params.get("address") or host.migration_address or host.address or host.hostname)
 
     def run(self) -> dict[str, Any]:
-        Vm.objects.filter(pk=self.vm.pk).update(job=self.run_.job)
         mover = self._mover_or_none()
         try:
             self._watch(mover)
@@ -349,11 +342,10 @@ class Migration:
         return text % self._words()
 
     def _settle(self) -> None:
-        """Put the rows right now, before anybody looks, and let go of the VM."""
+        """Put the rows right now, before anybody looks."""
         for host in (self.source, self.destination):
             try:
                 sync.refresh_vm(host, self.uuid)
             except VirtError:  # it does not answer: watch says so, and looks again
                 continue
-        Vm.objects.filter(pk=self.vm.pk, job=self.run_.job).update(job=None)
-        self.run_.keep(settled_at=timezone.now().isoformat())
+        self.vm.refresh_from_db(fields=["host"])
