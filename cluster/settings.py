@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "django_htmx",
+    "ninja",
     "channels",
     "ui",
     "access",
@@ -112,6 +113,7 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "run" / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "jobs.look_after": {"task": "jobs.look_after", "schedule": 5.0, "options": {"expires": 5}},
+    "storage.clean_uploads": {"task": "storage.clean_uploads", "schedule": 3600.0, "options": {"expires": 600}},
     "jobs.forget_old": {"task": "jobs.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
@@ -142,6 +144,9 @@ STORAGES = {
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = (
+    16 * 1024 * 1024
+)  # a part of an upload (8 MiB) stays in memory, never on this machine's disk
 
 SSH_DIR = VAR / "ssh"
 METRICS_DIR = Path(env_str("DROVER_METRICS_DIR", str(VAR / "metrics")))

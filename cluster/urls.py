@@ -3,11 +3,15 @@
 from django.urls import include, path
 from django.views.i18n import JavaScriptCatalog
 
+from api.main import urls as api_urls
 from cluster import views
 
 cluster_patterns = (
     [
         path("", views.overview, name="overview"),
+        path("overview/figures", views.show_figures, name="figures"),
+        path("overview/attention", views.show_attention, name="attention"),
+        path("overview/map", views.show_map, name="map"),
         path("search", views.search, name="search"),
         path("healthz", views.healthz, name="healthz"),
         path("jsi18n.js", JavaScriptCatalog.as_view(), name="jsi18n"),
@@ -22,4 +26,5 @@ urlpatterns = [
     path("hosts/", include("hosts.urls")),
     path("storage/", include("storage.urls")),
     path("vms/", include("vms.urls")),
+    path("api/v1/", api_urls()),
 ]

@@ -1,0 +1,33 @@
+"""The API itself: its parts, its errors, its OpenAPI page."""
+
+from django.contrib.auth.decorators import login_not_required, login_required
+from django.urls import URLPattern, URLResolver
+from ninja import NinjaAPI
+
+from api import hosts, jobs, problems, storage, vms
+from api.auth import AUTH
+
+api = NinjaAPI(
+    title="Drover",
+    version="1",
+    description="Clusters of plain libvirt/KVM hosts. Every change answers 202 with a job; ask the job how it goes.",
+    urls_namespace="api",
+    auth=AUTH,
+    docs_url="/docs",
+    docs_decorator=login_required,
+)
+api.add_router("/hosts", hosts.router)
+api.add_router("/pools", storage.pools)
+api.add_router("/images", storage.images)
+api.add_router("/vms", vms.router)
+api.add_router("/jobs", jobs.router)
+problems.install(api)
+
+
+def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
+    """The API's addresses. They ask for a token or session themselves: the login page would help no script."""
+    patterns, app_name, namespace = api.urls
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            pattern.callback = login_not_required(pattern.callback)
+    return patterns, app_name, namespace

@@ -1,0 +1,42 @@
+"""Errors as problem details (RFC 9457): type, title, status, detail, and the field a refusal belongs to."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from jobs.errors import Refused
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> HttpResponse:
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return JsonResponse(body, status=status, content_type="application/problem+json")
+
+
+def _refused(_request: HttpRequest, error: Exception) -> HttpResponse:
+    field = error.field if isinstance(error, Refused) else ""
+    return problem(409, "Refused", str(error), **({"field": field} if field else {}))
+
+
+def _invalid(_request: HttpRequest, error: Exception) -> HttpResponse:
+    errors = [
+        {"field": ".".join(str(part) for part in one["loc"][1:]), "message": one["msg"]}
+        for one in (error.errors if isinstance(error, ValidationError) else [])
+    ]
+    return problem(422, "Invalid", "; ".join(f"{one['field']}: {one['message']}" for one in errors), errors=errors)
+
+
+def install(api: NinjaAPI) -> None:
+    """Answer every error of the API as problem details."""
+    api.add_exception_handler(Refused, _refused)
+    api.add_exception_handler(ValidationError, _invalid)
+    api.add_exception_handler(Http404, lambda _r, _e: problem(404, "Not found", "There is no such thing."))
+    api.add_exception_handler(
+        PermissionDenied, lambda _r, _e: problem(403, "Forbidden", "You have no right to do this.")
+    )
+    api.add_exception_handler(
+        AuthenticationError, lambda _r, _e: problem(401, "Unauthorized", "Send a token or log in.")
+    )
+    api.add_exception_handler(HttpError, lambda _r, error: problem(error.status_code, "Error", str(error)))
