@@ -13,6 +13,8 @@ from access.models import Role, User
 from hosts import onboarding
 from hosts.models import Host
 from tests import labkit
+from tests.clusterkit import Cluster
+from tests.product import Product
 from virt import ssh
 
 VM_HOSTS = ("vmhost1", "vmhost2", "vmhost3")
@@ -73,3 +75,15 @@ def lab_keys(lab: labkit.Lab) -> dict[str, list[tuple[str, str]]]:
 def lab_hosts(lab: labkit.Lab, lab_keys: dict[str, list[tuple[str, str]]], db: None) -> list[Host]:
     """The lab's VM hosts as managed hosts of Drover."""
     return [onboarding.register(name, address=lab.address(name), host_keys=lab_keys[name]) for name in VM_HOSTS]
+
+
+@pytest.fixture(scope="session")
+def cluster(lab: labkit.Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A whole running Drover (processes of its own) with the lab's hosts, shared pool and tiny image."""
+    product = Product(tmp_path_factory.mktemp("product"))
+    try:
+        product.start()
+        product.manage("lab_adopt", str(lab.file))
+        yield Cluster(product, lab)
+    finally:
+        product.stop()

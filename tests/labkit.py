@@ -21,6 +21,7 @@ class Lab:
 
     facts: dict[str, Any]
     environment: dict[str, str]
+    file: Path = Path()
 
     def address(self, name: str) -> str:
         return str(self.facts["hosts"][name]["address"])
@@ -70,7 +71,7 @@ def running(path: Path) -> Lab:
         "DROVER_VAR": str(path.parent.parent),
         "LAB_IMAGES": str(ROOT / "var" / "lab" / "images"),
     }
-    return Lab(facts, environment)
+    return Lab(facts, environment, path)
 
 
 def start(folder: Path) -> Lab:
@@ -85,7 +86,7 @@ def start(folder: Path) -> Lab:
     lab = Lab({}, environment)
     lab.run("up", timeout_s=580)
     found = next(folder.glob("lab*/lab.json"))
-    lab.facts = json.loads(found.read_text())
+    lab.facts, lab.file = json.loads(found.read_text()), found
     return lab
 
 

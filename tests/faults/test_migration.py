@@ -1,0 +1,106 @@
+"""Whatever dies during a migration: the job says what happened, and the VM runs in exactly one place."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clusterkit import BUSY, Cluster
+
+pytestmark = pytest.mark.lab
+SLOW = {"bandwidth_mib": 12, "auto_converge": False}
+
+
+@pytest.fixture
+def moving(cluster: Cluster) -> Iterator[tuple[str, dict]]:
+    """A busy VM on vmhost1 on its slow way to vmhost2."""
+    uuid = cluster.create(f"mover-{time.monotonic_ns() % 10**6}", host="vmhost1", user_data=BUSY)
+    time.sleep(5)  # the guest boots and begins to write
+    job = cluster.migrate(uuid, "vmhost2", **SLOW)
+    cluster.until_moving(job)
+    yield uuid, job
+    cluster.lab.run("fault", "heal")
+    cluster.product.wait_job(job)
+    _until_all_up(cluster)
+    cluster.remove(uuid)
+
+
+def _until_all_up(cluster: Cluster, within_s: float = 90) -> None:
+    until = time.monotonic() + within_s
+    while any(host["state"] != "up" for host in cluster.product.api("GET", "/hosts/")):
+        assert time.monotonic() < until, cluster.product.api("GET", "/hosts/")
+        time.sleep(0.5)
+
+
+def test_it_works(cluster: Cluster) -> None:
+    uuid = cluster.create("mover-plain", host="vmhost1")
+    try:
+        job = cluster.product.done(cluster.migrate(uuid, "vmhost2"))
+        assert cluster.where(uuid) == {"vmhost2": "running"}
+        assert cluster.vm(uuid)["host_id"] == cluster.host_id("vmhost2")
+        assert job["result"]["downtime_ms"] is not None
+        assert job["result"]["bytes_moved"] > 0
+        assert any("virsh" in command and "--p2p" in command for command in job["commands"])
+    finally:
+        cluster.remove(uuid)
+
+
+def test_cancel_leaves_it_running_at_its_source(cluster: Cluster, moving: tuple[str, dict]) -> None:
+    uuid, job = moving
+    cluster.product.api("POST", f"/jobs/{job['id']}/cancel")
+    assert cluster.product.wait_job(job)["state"] == "cancelled"
+    assert cluster.where(uuid) == {"vmhost1": "running"}
+
+
+def test_time_limit_aborts(cluster: Cluster) -> None:
+    uuid = cluster.create("mover-limit", host="vmhost1", user_data=BUSY)
+    try:
+        time.sleep(5)
+        job = cluster.product.wait_job(cluster.migrate(uuid, "vmhost2", timeout_s=4, bandwidth_mib=5))
+        assert job["state"] == "failed"
+        assert "stays on vmhost1" in job["error"]
+        assert cluster.where(uuid) == {"vmhost1": "running"}
+    finally:
+        cluster.remove(uuid)
+
+
+def test_web_restarted(cluster: Cluster, moving: tuple[str, dict]) -> None:
+    uuid, job = moving
+    cluster.product.kill("web")
+    time.sleep(4)
+    assert cluster.product.wait_job(job)["state"] == "succeeded"
+    assert cluster.where(uuid) == {"vmhost2": "running"}
+
+
+def test_worker_killed(cluster: Cluster, moving: tuple[str, dict]) -> None:
+    uuid, job = moving
+    cluster.product.kill("work")
+    ended = cluster.product.wait_job(job)
+    assert len(cluster.alive(uuid)) == 1
+    assert ended["state"] == "succeeded", ended
+    assert cluster.alive(uuid) == ["vmhost2"]
+    assert any("stopped in the middle" in line["text"] for line in ended["lines"])
+
+
+def test_target_killed(cluster: Cluster, moving: tuple[str, dict]) -> None:
+    uuid, job = moving
+    cluster.lab.run("fault", "crash", "vmhost2")
+    ended = cluster.product.wait_job(job, within_s=150)
+    assert ended["state"] == "failed"
+    assert "vmhost1" in ended["error"]
+    assert cluster.where(uuid) == {"vmhost1": "running"}
+
+
+def test_source_cut_off(cluster: Cluster, moving: tuple[str, dict]) -> None:
+    uuid, job = moving
+    cluster.lab.run("fault", "cut", "vmhost1")
+    ended = cluster.product.wait_job(job, within_s=150)
+    assert ended["state"] in {"failed", "succeeded"}
+    assert "vmhost" in (ended["error"] or "vmhost")
+    cluster.lab.run("fault", "heal")
+    _until_all_up(cluster)
+    deadline = time.monotonic() + 60
+    while len(cluster.alive(uuid)) != 1 and time.monotonic() < deadline:
+        time.sleep(1)
+    assert len(cluster.alive(uuid)) == 1
+    assert not cluster.vm(uuid)["is_duplicate"]
