@@ -23,7 +23,10 @@ _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _NOT_IN_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _TARGET = re.compile(r"(vd|sd|hd|fd|xvd)[a-z]{1,3}")
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~=_/-]{0,127}")
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~=_-]{0,127}")
+_SERIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,35}")
+_TIMEZONE = re.compile(r"[A-Za-z]+([_+-][A-Za-z0-9]+)*(/[A-Za-z0-9]+([_+-][A-Za-z0-9]+)*){0,2}")
+_LOCALE = re.compile(r"[A-Za-z]{1,8}(_[A-Z]{2})?(\.[A-Za-z0-9-]{1,12})?(@[a-z]{1,12})?")
 _KEY_TYPES = frozenset(
     {
         "ssh-ed25519",
@@ -196,6 +199,13 @@ def check_disk_target(value: str) -> str:
     return value
 
 
+def check_serial(value: str) -> str:
+    """A disk's serial number, by which the guest can find it; QEMU shows 20 characters of it on virtio."""
+    if not _SERIAL.fullmatch(value):
+        raise Refused(gettext_noop("Use letters (a-z), digits, dots, hyphens, plus signs and underscores only."))
+    return value
+
+
 def check_user_name(value: str) -> str:
     """A login name inside a Linux guest."""
     if not _USER.fullmatch(value):
@@ -264,6 +274,21 @@ def check_vcpus(value: int) -> int:
 def is_uuid(value: str) -> bool:
     """True for a UUID as libvirt reads it: 32 hexadecimal digits, hyphens ignored."""
     return re.fullmatch(r"[0-9a-fA-F]{32}", value.replace("-", "")) is not None
+
+
+def check_timezone(value: str) -> str:
+    """A time zone by its name in the time zone database."""
+    _one_line(value, 40)
+    if not _TIMEZONE.fullmatch(value):
+        raise Refused(gettext_noop("This is not a time zone, for example Europe/Vienna."))
+    return value
+
+
+def check_locale(value: str) -> str:
+    """A locale of a Linux system."""
+    if not _LOCALE.fullmatch(value):
+        raise Refused(gettext_noop("This is not a locale, for example de_AT.UTF-8."))
+    return value
 
 
 def check_uuid(value: str) -> str:

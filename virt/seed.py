@@ -15,10 +15,12 @@ import yaml
 from virt.names import (
     check_domain,
     check_hostname,
+    check_locale,
     check_mac,
     check_package,
     check_password_hash,
     check_ssh_key,
+    check_timezone,
     check_user_name,
 )
 from virt.passwords import hash_password
@@ -119,9 +121,9 @@ def generated_config(spec: SeedSpec) -> dict[str, Any]:
         config["package_update"] = True
         config["packages"] = [check_package(package) for package in spec.packages]
     if spec.timezone:
-        config["timezone"] = spec.timezone
+        config["timezone"] = check_timezone(spec.timezone)
     if spec.locale:
-        config["locale"] = spec.locale
+        config["locale"] = check_locale(spec.locale)
     return config | dict(spec.extra)
 
 
@@ -136,10 +138,17 @@ def _login(spec: SeedSpec) -> dict[str, Any]:
         if keys:
             login["ssh_authorized_keys"] = keys
         if spec.password_hash:
-            # not `password:`, which in older versions takes a yescrypt hash for the password itself
-            login["user"] = {"lock_passwd": False, "hashed_passwd": check_password_hash(spec.password_hash)}
+            login["password"] = _hash_for_default_user(spec.password_hash)
+            login["chpasswd"] = {"expire": False}
     login["ssh_pwauth"] = spec.allows_password_ssh
     return login
+
+
+def _hash_for_default_user(password_hash: str) -> str:
+    """cloud-init before 23.2 takes any other kind of hash here for the password itself."""
+    if not check_password_hash(password_hash).startswith(("$5$", "$6$", "$2a$", "$2y$")):
+        raise ValueError("give a user name with this kind of password hash, or use one that begins with $6$")
+    return password_hash
 
 
 def _user(spec: SeedSpec, keys: list[str]) -> dict[str, Any]:
@@ -161,6 +170,8 @@ def network_config(nics: tuple[SeedNic, ...]) -> dict[str, Any]:
 
     set-name is there because cloud-init before 20.1 looks for an interface of the entry's own name otherwise.
     """
+    if len({check_mac(nic.mac) for nic in nics}) != len(nics):
+        raise ValueError("a MAC address is given twice")
     entries = {f"eth{position}": _interface(nic, f"eth{position}") for position, nic in enumerate(nics)}
     return {"version": 2, "ethernets": entries}
 
@@ -183,6 +194,8 @@ def _interface(nic: SeedNic, name: str) -> dict[str, Any]:
     if names:
         entry["nameservers"] = names
     if nic.mtu is not None:
+        if not 576 <= nic.mtu <= 65535:
+            raise ValueError("the MTU must lie between 576 and 65535")
         entry["mtu"] = nic.mtu
     return entry
 

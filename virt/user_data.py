@@ -30,6 +30,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
     ("## template: jinja", "text/jinja2"),
     ("#!", "text/x-shellscript"),
 )
+MAX_VALUES = 50_000
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -126,10 +127,13 @@ def parse_config(text: str) -> dict[str, Any]:
     loader = _Loader(text)
     try:
         data = loader.get_single_data()
+        _weigh(data, {})
     except yaml.MarkedYAMLError as err:
         raise BadUserData([_yaml_message(err, text)]) from err
     except yaml.YAMLError as err:
         raise BadUserData([f"This is not YAML: {err}"]) from err
+    except BadUserData:
+        raise
     except RecursionError as err:
         raise BadUserData(["The YAML is nested too deeply."]) from err
     except ValueError as err:
@@ -141,6 +145,24 @@ def parse_config(text: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise BadUserData(["Below #cloud-config there must be settings (name: value), not a list or a single text."])
     return _checked(data)
+
+
+def _weigh(data: object, known: dict[int, int]) -> int:
+    """How many values `data` has once its anchors are written out. Raises BadUserData above MAX_VALUES.
+
+    YAML can say in ten lines what fills all memory when written out, and can refer to itself.
+    """
+    if not isinstance(data, (dict, list)):
+        return 1
+    if id(data) in known:
+        return known[id(data)]
+    # as heavy as can be while it is being weighed: then a value inside itself is found
+    known[id(data)] = MAX_VALUES
+    total = 1 + sum(_weigh(item, known) for item in (data.values() if isinstance(data, dict) else data))
+    if total > MAX_VALUES:
+        raise BadUserData(["The YAML repeats itself too often (anchors and aliases), or is too large."])
+    known[id(data)] = total
+    return total
 
 
 def _yaml_message(err: yaml.MarkedYAMLError, text: str) -> str:
@@ -216,7 +238,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
+    # these are line breaks for YAML too, and only quotes keep them as they are
+    style = '"' if re.search("[\x85\u2028\u2029\ufeff]", text) else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

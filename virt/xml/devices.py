@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from virt.names import check_bridge, check_disk_target, check_mac
+from virt.names import check_bridge, check_disk_target, check_mac, check_serial
 from virt.xml.tree import Element, add, serialise
 
 
@@ -145,7 +145,7 @@ def add_disk(devices: Element, spec: DiskSpec) -> Element:
     add_source(disk, spec.source)
     add(disk, "target", dev=check_disk_target(spec.target), bus=spec.bus)
     if spec.serial:
-        add(disk, "serial", spec.serial)
+        add(disk, "serial", check_serial(spec.serial))
     if spec.is_readonly:
         add(disk, "readonly")
     if spec.is_shareable:
