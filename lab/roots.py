@@ -14,7 +14,7 @@ from lab.system import FILES, link, run, say, write
 
 PACKAGES = (
     "systemd systemd-sysv dbus udev kmod procps psmisc iproute2 iputils-ping ethtool less netcat-openbsd"
-    " openssh-server openssh-client ca-certificates"
+    " openssh-server openssh-client ca-certificates curl"
     " libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients"
     " libvirt-daemon-config-network libvirt-daemon-config-nwfilter qemu-system-x86 qemu-utils qemu-block-extra"
     " dnsmasq-base iptables nftables glusterfs-server glusterfs-client nfs-common nfs-kernel-server"
