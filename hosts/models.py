@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from hosts.states import COLOUR, HostState, SetupStep, Transport
-from virt.target import Target
+from virt.target import HostKey, Target
 
 STALE_AFTER = timedelta(seconds=15)
 
@@ -94,6 +94,25 @@ class Host(models.Model):
             ssh_dir=settings.SSH_DIR,
             host_keys=tuple((kind, blob) for kind, blob in self.host_keys),
         )
+
+    @property
+    def pinned_keys(self) -> list[HostKey]:
+        return [HostKey(kind, blob) for kind, blob in self.host_keys]
+
+    @property
+    def offered(self) -> list[HostKey]:
+        return [HostKey(kind, blob) for kind, blob in self.offered_keys]
+
+    @property
+    def key_command(self) -> str:
+        """What to run on the host so that it accepts Drover's key."""
+        return f"mkdir -p -m 700 ~/.ssh && echo '{self.public_key}' >> ~/.ssh/authorized_keys"
+
+    @property
+    def shows_other_keys(self) -> bool:
+        """Whether the host showed keys, when it was last asked, of which none is pinned."""
+        pinned = {tuple(key) for key in self.host_keys}
+        return bool(self.offered_keys) and not any(tuple(key) in pinned for key in self.offered_keys)
 
     @property
     def has_ssh(self) -> bool:

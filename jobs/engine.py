@@ -298,7 +298,12 @@ def _settle(parent_id: int) -> None:
         return
     kind = by_name(parent.operation)
     operation = kind(kind.find(None, parent.target_key) if parent.target_key else None, parent.params)
-    result = operation.children_ended(this) or {}
+    problem: Failed | None = None
+    result: dict[str, Any] = {}
+    try:
+        result = operation.children_ended(this) or {}
+    except Failed as failed:
+        problem = failed
     bad = sum(state in {State.FAILED, State.ERRORED} for state in states)
     if bad:
         message = _("%(bad)s of %(all)s parts failed; see each for its reason.") % {
@@ -308,6 +313,8 @@ def _settle(parent_id: int) -> None:
         _end(this, State.FAILED, message, result=result, operation=operation)
     elif parent.cancel_requested_at and State.CANCELLED in states:
         _end(this, State.CANCELLED, _("Cancelled."), result=result, operation=operation)
+    elif problem is not None:
+        _end(this, State.FAILED, str(problem.message), problem.technical, operation=operation)
     else:
         _end(this, State.SUCCEEDED, result=result)
 

@@ -5,22 +5,19 @@ keys in KEY.known) and KEY.sh, the wrapper named in libvirt's `command=` (libvir
 share one TCP connection (ControlMaster), so a command costs some milliseconds and one login.
 """
 
-import base64
-import hashlib
 import os
 import shlex
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from django.utils.translation import gettext as _
 
 from virt import gate
 from virt.errors import AuthenticationFailed, HostKeyChanged, HostUnreachable, VirtError
-from virt.target import Target
+from virt.target import HostKey, Target
 
 CONNECT_TIMEOUT_S = 8
 KEY_TYPES = "ed25519,ecdsa,rsa"
@@ -31,24 +28,6 @@ class CommandFailed(VirtError):
 
     def __init__(self, argv: Sequence[str], status: int, stderr: str) -> None:
         super().__init__(_("“%(cmd)s” failed on the host.") % {"cmd": argv[0]}, stderr.strip()[-4000:], status)
-
-
-@dataclass(frozen=True)
-class HostKey:
-    """A host's public key: kind ("ssh-ed25519") and base64 blob as in known_hosts."""
-
-    kind: str
-    blob: str
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA256 fingerprint as ssh shows it (RFC 4253 blob, base64 without padding)."""
-        digest = hashlib.sha256(base64.b64decode(self.blob)).digest()
-        return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
-
-    @property
-    def line(self) -> str:
-        return f"{self.kind} {self.blob}"
 
 
 def ensure_key(ssh_dir: Path) -> str:
@@ -227,6 +206,19 @@ def install_key(target: Target, password: str) -> None:
         if "permission denied" in done.stderr.lower():
             raise AuthenticationFailed(_("The host does not accept this password."), done.stderr.strip())
         raise _ssh_error(done.stderr)
+
+
+REMOVE_KEY = """
+umask 077; file=$(readlink -f ~/.ssh/authorized_keys) && [ -f "$file" ] || exit 0
+fresh="$file.drover.$$"; cp -a "$file" "$fresh" || exit 1
+awk -v key="$1" 'index($0, key) == 0' "$file" > "$fresh" && mv -f "$fresh" "$file"
+"""
+
+
+def remove_key(target: Target) -> None:
+    """Take Drover's public key off the account it logs in to. Raises HostUnreachable, CommandFailed. Blocks."""
+    blob = ensure_key(target._dir()).split()[1]
+    run(target, ["sh", "-c", REMOVE_KEY, "drover", blob])
 
 
 def forget(target: Target) -> None:

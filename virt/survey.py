@@ -118,6 +118,9 @@ def _number(text: str, default: float = 0.0) -> float:
         return default
 
 
+Actives = tuple[tuple[str, bool], ...]  # name, whether it is active
+
+
 @dataclass(frozen=True)
 class Hypervisor:
     """What libvirt says: versions, CPU, memory, and what it has of pools and networks."""
@@ -134,9 +137,10 @@ class Hypervisor:
     cpu_xml: str  # of mode host-model for the domain type, else the host's own
     cpus: int
     cpu_mhz: int
+    topology: dict[str, int]  # sockets (of a NUMA node), cores, threads, numa_nodes
     memory_bytes: int
-    pools: tuple[tuple[str, bool], ...] = field(default=())  # name, whether it is active
-    networks: tuple[tuple[str, bool], ...] = field(default=())
+    pools: Actives = field(default=())
+    networks: Actives = field(default=())
 
 
 def version_text(number: int) -> str:
@@ -144,13 +148,12 @@ def version_text(number: int) -> str:
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
 
 
-def hypervisor(conn: "libvirt.virConnect", domain_type: str) -> Hypervisor:
-    """Ask libvirt. Raises VirtError, BadXml. Blocks."""
+def hypervisor(conn: "libvirt.virConnect", domain_type: str, *, with_lists: bool = True) -> Hypervisor:
+    """Ask libvirt. Raises VirtError, BadXml. Blocks; with_lists, for as long as storage hangs: each pool is asked."""
     with translated():
         caps = capabilities.parse(conn.getCapabilities())
         info = capabilities.node_info(conn.getInfo())
-        pools = tuple(sorted((pool.name(), bool(pool.isActive())) for pool in conn.listAllStoragePools()))
-        networks = tuple(sorted((net.name(), bool(net.isActive())) for net in conn.listAllNetworks()))
+        pools, networks = _lists(conn) if with_lists else ((), ())
         versions = version_text(conn.getLibVersion()), version_text(conn.getVersion())
         hostname = conn.getHostname()
     guest = caps.guest(info.cpu_arch)
@@ -168,10 +171,22 @@ def hypervisor(conn: "libvirt.virConnect", domain_type: str) -> Hypervisor:
         cpu_xml=model or caps.cpu_xml,
         cpus=info.cpu_count,
         cpu_mhz=info.mhz,
+        topology={
+            "sockets": info.sockets,
+            "cores": info.cores,
+            "threads": info.threads,
+            "numa_nodes": info.numa_nodes,
+        },
         memory_bytes=info.memory_bytes,
         pools=pools,
         networks=networks,
     )
+
+
+def _lists(conn: "libvirt.virConnect") -> tuple[Actives, Actives]:
+    pools = tuple(sorted((pool.name(), bool(pool.isActive())) for pool in conn.listAllStoragePools()))
+    networks = tuple(sorted((net.name(), bool(net.isActive())) for net in conn.listAllNetworks()))
+    return pools, networks
 
 
 def host_model(conn: "libvirt.virConnect", arch: str, domain_type: str) -> str:

@@ -1,10 +1,30 @@
 """How a host is reached: all that libvirt and SSH need to know, without a database row."""
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 MIGRATION_KEY = "/root/.ssh/drover_migration"  # a host's own key, which the other hosts let in
+
+
+@dataclass(frozen=True)
+class HostKey:
+    """A host's public key: kind ("ssh-ed25519") and base64 blob as in known_hosts."""
+
+    kind: str
+    blob: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA256 fingerprint as ssh shows it (RFC 4253 blob, base64 without padding)."""
+        digest = hashlib.sha256(base64.b64decode(self.blob)).digest()
+        return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+    @property
+    def line(self) -> str:
+        return f"{self.kind} {self.blob}"
 
 
 @dataclass(frozen=True)

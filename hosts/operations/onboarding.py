@@ -18,6 +18,7 @@ from jobs.operations import by_name, register
 from jobs.run import Run
 from virt import ssh
 from virt.errors import AuthenticationFailed, HostKeyChanged, HostUnreachable
+from virt.target import HostKey
 
 
 @register
@@ -78,7 +79,7 @@ class PinKeys(_Login):
     def run(self, run: Run) -> dict[str, Any]:
         self.store(host_keys=self.params["keys"], setup_step=SetupStep.LOGIN)
         for kind, blob in self.params["keys"]:
-            run.log(_("Pinned: %(key)s") % {"key": f"{kind} {ssh.HostKey(kind, blob).fingerprint}"})
+            run.log(_("Pinned: %(key)s") % {"key": f"{kind} {HostKey(kind, blob).fingerprint}"})
         run.progress(50, _("Trying to log in with Drover's key"))
         let_in = self.is_let_in()
         if let_in:
@@ -184,9 +185,9 @@ class PinNewKeys(HostOperation):
         """Raises HostUnreachable and its kinds if the host does not answer to the new keys."""
         host = self.target
         for kind, blob in host.host_keys:
-            run.log(_("No longer trusted: %(key)s") % {"key": f"{kind} {ssh.HostKey(kind, blob).fingerprint}"})
+            run.log(_("No longer trusted: %(key)s") % {"key": f"{kind} {HostKey(kind, blob).fingerprint}"})
         for kind, blob in self.params["keys"]:
-            run.log(_("Pinned: %(key)s") % {"key": f"{kind} {ssh.HostKey(kind, blob).fingerprint}"})
+            run.log(_("Pinned: %(key)s") % {"key": f"{kind} {HostKey(kind, blob).fingerprint}"})
         ssh.forget(host.target)  # ends the shared connection that was made under the old keys
         self.store(host_keys=self.params["keys"])
         try:

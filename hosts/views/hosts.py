@@ -1,0 +1,134 @@
+"""The list of hosts and the page of one."""
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from access.models import User
+from access.rules import can, permission_required, visible
+from hosts.models import ClusterCpu, Host
+from hosts.operations.trust import TrustHosts
+from hosts.states import HostState, Level
+from jobs.models import Job
+from jobs.operations import by_name
+from ui.htmx import is_partial
+
+PER_PAGE = 50
+BIG = ("cpu_xml", "machine_types", "preflight", "host_keys", "offered_keys", "last_error_technical", "topology")
+STATES = {"up": HostState.UP, "unreachable": HostState.UNREACHABLE, "refused": HostState.REFUSED}
+
+
+@require_GET
+@permission_required("hosts.view")
+def index(request: HttpRequest) -> HttpResponse:
+    hosts = _filtered(request, visible(request.user, Host.objects.filter(is_managed=True)).defer(*BIG))
+    page = Paginator(hosts, PER_PAGE).get_page(request.GET.get("page"))
+    _count_vms(page.object_list)
+    context: dict[str, Any] = {
+        "page": page,
+        "query": request.GET.get("q", ""),
+        "state": request.GET.get("state", ""),
+        "states": [*((key, state.label) for key, state in STATES.items()), ("maintenance", _("maintenance"))],
+    }
+    if is_partial(request):
+        return render(request, "hosts/_table.html", context)
+    context |= _cluster(request.user)
+    return render(request, "hosts/index.html", context)
+
+
+def _filtered(request: HttpRequest, hosts: QuerySet[Host]) -> QuerySet[Host]:
+    words, state = request.GET.get("q", "").strip()[:100], request.GET.get("state", "")
+    if words:
+        hosts = hosts.filter(Q(name__icontains=words) | Q(address__icontains=words) | Q(hostname__icontains=words))
+    if state in STATES:
+        hosts = hosts.filter(observed_state=STATES[state])
+    return hosts.filter(maintenance=True) if state == "maintenance" else hosts
+
+
+def _count_vms(hosts: Any) -> None:
+    """One query for the whole page: how many VMs each host holds."""
+    rows = Host.objects.filter(pk__in=[host.pk for host in hosts]).order_by()
+    counts = dict(rows.annotate(n=Count("vms", filter=Q(vms__missing_since=None))).values_list("pk", "n"))
+    for host in hosts:
+        host.vm_count = counts.get(host.pk, 0)
+
+
+def _cluster(user: User) -> dict[str, Any]:
+    """What concerns all hosts: those being added, the common CPU, who trusts whom."""
+    rows = Host.objects.all()
+    hosts = list(rows.filter(is_managed=True).only("pk", "name", "transport", "trusted_hosts", "observed_state"))
+    members = [host for host in hosts if host.has_ssh]
+    missing = [
+        (source, destination)
+        for source in members
+        for destination in members
+        if source != destination and not source.trusts(destination)
+    ]
+    return {
+        "number": len(hosts),
+        "up": sum(host.is_up for host in hosts),
+        "adding": list(rows.filter(is_managed=False).defer(*BIG)),
+        "cpus": _cpus(hosts),
+        "pairs_without_trust": missing,
+        "members": members,
+        "can_manage": can(user, "hosts.manage"),
+        "trust_refusal": TrustHosts.refusal(user, None),
+    }
+
+
+def _cpus(hosts: list[Host]) -> list[dict[str, Any]]:
+    """Each common CPU with the hosts that can do more, and what of it stays unused."""
+    by_key = {str(host.pk): host for host in hosts}
+    return [
+        {
+            "cpu": cpu,
+            "hosts": [
+                {"host": by_key[key], "model": said.get("model", ""), "unused": said.get("unused", [])}
+                for key, said in cpu.hosts.items()
+                if key in by_key
+            ],
+        }
+        for cpu in ClusterCpu.objects.all()
+    ]
+
+
+@require_GET
+@permission_required("hosts.view")
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """The page; for htmx only its header and figures, which change every few seconds."""
+    host = get_object_or_404(visible(request.user, Host.objects.defer("cpu_xml", "machine_types")), pk=pk)
+    context = _about(request.user, host)
+    if is_partial(request):
+        return render(request, "hosts/_live.html", context)
+    key = str(host.pk)
+    jobs = visible(request.user, Job.objects.filter(target_kind="host", target_key=key))
+    context |= {
+        "networks": host.networks.select_related("network").defer("xml", "leases").order_by("network__name"),
+        "jobs": jobs.select_related("user")[:10] if can(request.user, "jobs.view") else [],
+        "can_see_vms": can(request.user, "vms.view"),
+        "can_see_storage": can(request.user, "storage.view"),
+    }
+    return render(request, "hosts/detail.html", context)
+
+
+def _about(user: User, host: Host) -> dict[str, Any]:
+    _count_vms([host])
+    levels = [check["level"] for check in host.preflight]
+    names = ("hosts.maintenance", "hosts.evacuate", "hosts.declare_off", "hosts.declare_on", "hosts.edit")
+    return {
+        "host": host,
+        "refusals": {name.partition(".")[2]: by_name(name).refusal(user, host) for name in names},
+        "can_manage": can(user, "hosts.manage"),
+        "problems": levels.count(Level.PROBLEM),
+        "warnings": levels.count(Level.WARNING),
+        "trusted": list(Host.objects.filter(pk__in=host.trusted_hosts, is_managed=True).only("name")),
+        "peers": Host.objects.filter(is_managed=True, transport__in=["ssh", "local"]).exclude(pk=host.pk).count(),
+        "evacuation": Job.objects.filter(
+            operation="hosts.evacuate", target_key=str(host.pk), state__in=["queued", "running", "waiting"]
+        ).first(),
+    }

@@ -1,0 +1,152 @@
+"""Adding a host: one page per host whose content follows its step. Works with and without JavaScript."""
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from access.rules import permission_required, visible
+from hosts.forms import HostForm, PasswordForm
+from hosts.models import Host
+from hosts.operations.onboarding import AcceptHost, InstallKey, PinKeys, ProbeHost, TryLogin
+from hosts.operations.preflight import PreflightHost
+from hosts.states import Level, SetupStep, Transport
+from jobs import secrets
+from jobs.engine import enqueue
+from jobs.errors import Refused, Text
+from jobs.models import Job
+from jobs.operations import Operation
+from ui.forms import add_refusal
+from ui.htmx import is_partial, render_dialog
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("hosts.manage")
+def add(request: HttpRequest) -> HttpResponse:
+    """The first step: name and address. Makes the row, which nothing looks after yet, and asks for the SSH keys."""
+    form = HostForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        host = _make(form)
+        operation = ProbeHost(host) if host.transport == Transport.SSH else PreflightHost(host)
+        enqueue(operation, user=request.user)
+        response = redirect("hosts:setup", host.pk)
+        if is_partial(request):
+            return HttpResponse(status=204, headers={"HX-Redirect": response.url})
+        return response
+    status = 422 if form.errors else 200
+    return render_dialog(request, "hosts/_add_dialog.html", {"form": form}, status=status)
+
+
+def _make(form: HostForm) -> Host:
+    data = form.cleaned_data
+    step = SetupStep.KEYS if data["transport"] == Transport.SSH else SetupStep.CHECK
+    return Host.objects.create(
+        name=data["name"],
+        address=data["address"],
+        port=data["port"],
+        username=data["username"],
+        transport=data["transport"],
+        migration_address=data["migration_address"],
+        is_managed=False,
+        setup_step=step,
+    )
+
+
+@require_GET
+@permission_required("hosts.manage")
+def setup(request: HttpRequest, pk: int) -> HttpResponse:
+    """The page of the present step, or only its changing part for htmx."""
+    host = get_object_or_404(visible(request.user, Host.objects.all()), pk=pk)
+    if host.is_managed and not is_partial(request):
+        return redirect(host)
+    return _show(request, host)
+
+
+def _show(
+    request: HttpRequest, host: Host, *, form: PasswordForm | None = None, refused: Text = "", status: int = 200
+) -> HttpResponse:
+    job = Job.objects.filter(target_kind="host", target_key=str(host.pk)).first()
+    levels = [check["level"] for check in host.preflight]
+    context = {
+        "host": host,
+        "job": job,
+        "is_busy": job is not None and job.is_active,
+        "steps": SetupStep.choices,
+        "step_number": SetupStep.values.index(host.setup_step) + 1 if host.setup_step else len(SetupStep) + 1,
+        "form": form or PasswordForm(),
+        "refused": refused,
+        "problems": levels.count(Level.PROBLEM),
+        "warnings": levels.count(Level.WARNING),
+    }
+    if is_partial(request):
+        return render(request, "hosts/_setup.html", context, status=status)
+    return render(request, "hosts/setup.html", context, status=status)
+
+
+def _step(request: HttpRequest, host: Host, operation: Operation) -> HttpResponse:
+    """Enqueue a step's operation and show the page with its progress; beside it why it was refused."""
+    try:
+        enqueue(operation, user=request.user)
+    except Refused as refused:
+        return _show(request, host, refused=refused.message, status=422)
+    return _show(request, host) if is_partial(request) else redirect("hosts:setup", host.pk)
+
+
+def _host_being_added(request: HttpRequest, pk: int) -> Host:
+    return get_object_or_404(visible(request.user, Host.objects.filter(is_managed=False)), pk=pk)
+
+
+@require_POST
+@permission_required("hosts.manage")
+def probe(request: HttpRequest, pk: int) -> HttpResponse:
+    host = _host_being_added(request, pk)
+    return _step(request, host, ProbeHost(host))
+
+
+@require_POST
+@permission_required("hosts.manage")
+def pin(request: HttpRequest, pk: int) -> HttpResponse:
+    """The person compared the fingerprint; the form carries the keys that were on the page, not what came since."""
+    host = _host_being_added(request, pk)
+    shown = set(request.POST.getlist("fingerprint"))
+    keys = [[key.kind, key.blob] for key in host.offered if key.fingerprint in shown]
+    return _step(request, host, PinKeys(host, {"keys": keys if len(keys) == len(shown) else []}))
+
+
+@require_POST
+@permission_required("hosts.manage")
+def install_key(request: HttpRequest, pk: int) -> HttpResponse:
+    """The password goes to Redis for some minutes and to the worker by reference: never to a row."""
+    host = _host_being_added(request, pk)
+    form = PasswordForm(request.POST)
+    if not form.is_valid():
+        return _show(request, host, form=form, status=422)
+    if InstallKey.refusal(request.user, host) is not None:
+        raise PermissionDenied
+    try:
+        operation = InstallKey(host, {"secret": secrets.put(form.cleaned_data["password"])})
+    except Refused as refused:
+        add_refusal(form, refused)
+        return _show(request, host, form=form, status=422)
+    return _step(request, host, operation)
+
+
+@require_POST
+@permission_required("hosts.manage")
+def try_login(request: HttpRequest, pk: int) -> HttpResponse:
+    host = _host_being_added(request, pk)
+    return _step(request, host, TryLogin(host))
+
+
+@require_POST
+@permission_required("hosts.manage")
+def preflight(request: HttpRequest, pk: int) -> HttpResponse:
+    host = _host_being_added(request, pk)
+    return _step(request, host, PreflightHost(host))
+
+
+@require_POST
+@permission_required("hosts.manage")
+def accept(request: HttpRequest, pk: int) -> HttpResponse:
+    host = _host_being_added(request, pk)
+    return _step(request, host, AcceptHost(host))
