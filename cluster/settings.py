@@ -103,7 +103,7 @@ CHANNEL_LAYERS = {
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 3, "retry_policy": {"max_retries": 1}}
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 3, "max_retries": 1, "interval_start": 0, "interval_step": 0}
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = env_int("DROVER_WORKERS", 16)
@@ -150,6 +150,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = (
 
 SSH_DIR = VAR / "ssh"
 METRICS_DIR = Path(env_str("DROVER_METRICS_DIR", str(VAR / "metrics")))
+RRDCACHED_ADDRESS = env_str("RRDCACHED_ADDRESS")
 CONSOLE_SOCKET = env_str("DROVER_CONSOLE", str(VAR / "run" / "console.sock"))
 LOCAL_HOST = env_bool("DROVER_LOCAL_HOST", default=True)
 JOBS_KEEP_DAYS = env_int("DROVER_JOBS_KEEP_DAYS", 365)
