@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-DATA = Path(__file__).parent.parent / "data" / "xml"
+ROOT = Path(__file__).parent.parent.parent
+DATA = ROOT / "tests" / "data" / "xml"
 
 
 @pytest.fixture
@@ -42,3 +43,23 @@ def schema_valid(tmp_path: Path) -> Callable[[str, str], None]:
         assert done.returncode == 0, done.stdout + done.stderr
 
     return check
+
+
+@pytest.fixture(scope="session")
+def cloud_init() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the system's Python with the distribution's cloud-init, which is only unpacked, never installed."""
+    home = Path(os.environ.get("DROVER_VAR", ROOT / "var")) / "cache" / "cloud-init"
+    library = home / "root" / "usr" / "lib" / "python3" / "dist-packages"
+    if not (library / "cloudinit").is_dir():
+        home.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apt-get", "-qq", "download", "cloud-init"], cwd=home, timeout=300, check=True)
+        package = max(home.glob("cloud-init_*.deb"))
+        subprocess.run(["dpkg-deb", "-x", str(package), str(home / "root")], timeout=60, check=True)
+    environment = {"PYTHONPATH": str(library), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/usr/bin/python3", *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run

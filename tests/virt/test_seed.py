@@ -3,7 +3,6 @@
 import dataclasses
 import email
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -112,10 +111,8 @@ def test_an_interface_with_dhcp_one_static_and_one_left_alone() -> None:
     assert ethernets["eth2"]["dhcp4"] is False
 
 
-def _cloud_init_schema(path: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["cloud-init", "schema", "--config-file", str(path)], capture_output=True, text=True, timeout=60, check=False
-    )
+CloudInit = Callable[..., subprocess.CompletedProcess[str]]
+SCHEMA = ("-m", "cloudinit.cmd.main", "schema", "--config-file")
 
 
 @pytest.mark.parametrize(
@@ -129,19 +126,21 @@ def _cloud_init_schema(path: Path) -> subprocess.CompletedProcess[str]:
     ],
     ids=["minimal", "full", "default user", "root", "nothing to log in with"],
 )
-def test_cloud_inits_own_schema_accepts_it(spec: SeedSpec, tmp_path: Path) -> None:
+def test_cloud_inits_own_schema_accepts_it(spec: SeedSpec, tmp_path: Path, cloud_init: CloudInit) -> None:
     path = tmp_path / "user-data"
     path.write_text(render(spec)["user-data"])
 
-    done = _cloud_init_schema(path)
+    done = cloud_init(*SCHEMA, str(path))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_schema_check_can_fail(tmp_path: Path) -> None:
+def test_the_schema_check_can_fail(tmp_path: Path, cloud_init: CloudInit) -> None:
     path = tmp_path / "user-data"
     path.write_text("#cloud-config\npackages: 7\n")
 
-    assert _cloud_init_schema(path).returncode != 0
+    done = cloud_init(*SCHEMA, str(path))
+    assert done.returncode != 0
+    assert "packages" in done.stdout + done.stderr
 
 
 def test_the_iso_is_read_by_others(tmp_path: Path) -> None:
@@ -252,8 +251,7 @@ def test_other_kinds_go_into_a_part_of_their_own(own: str, kinds: list[str]) -> 
     assert render(spec)["user-data"] == text
 
 
-def test_cloud_init_itself_reads_the_parts(tmp_path: Path) -> None:
-    """Its own reader, in the system's Python, where the distribution's package installs it."""
+def test_cloud_init_itself_reads_the_parts(tmp_path: Path, cloud_init: CloudInit) -> None:
     path = tmp_path / "user-data"
     path.write_text(render(dataclasses.replace(FULL, user_data="#!/bin/sh\necho 'grüße'\n"))["user-data"])
     code = (
@@ -262,9 +260,8 @@ def test_cloud_init_itself_reads_the_parts(tmp_path: Path) -> None:
         "print(json.dumps([[p.get_content_type(), util.fully_decoded_payload(p)]"
         " for p in message.walk() if not p.is_multipart()]))"
     )
-    python = shutil.which("python3", path="/usr/bin")
-    assert python
-    done = subprocess.run([python, "-c", code, str(path)], capture_output=True, text=True, timeout=60, check=True)
+    done = cloud_init("-c", code, str(path))
+    assert done.returncode == 0, done.stderr
     parts = json.loads(done.stdout)
 
     assert [kind for kind, _ in parts] == ["text/cloud-config", "text/x-shellscript"]
