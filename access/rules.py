@@ -14,6 +14,13 @@ from access.models import Role, User
 M = TypeVar("M", bound=Model)
 Person = User | AnonymousUser
 
+
+class PersonRequest(HttpRequest):
+    """The type of a request behind a login: LoginRequiredMiddleware lets nobody else through to a view."""
+
+    user: User
+
+
 USER_PERMISSIONS = frozenset({"vms.view", "vms.console", "vms.power", "jobs.view"})
 OPERATOR_PERMISSIONS = USER_PERMISSIONS | {
     "vms.create",

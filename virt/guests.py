@@ -1,6 +1,7 @@
-"""Changing domains: define, power, size, undefine. Everything takes a connection from `virt.connection.connect` and a UUID.
+"""Changing domains: define, power, size, undefine.
 
-Errors are raised as libvirtError inside `connect`, which turns them into VirtErrors on its way out.
+Everything takes a connection from `virt.connection.connect` and a UUID. Errors are raised as libvirtError inside
+`connect`, which turns them into VirtErrors on its way out.
 """
 
 import threading

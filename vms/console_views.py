@@ -2,13 +2,13 @@
 
 import uuid as uuid_module
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from access.rules import permission_required, visible
+from access.rules import PersonRequest, permission_required, visible
 from ui.policy import POLICY
 from vms import consoles
 from vms.models import ConsoleKind, Vm
@@ -17,18 +17,18 @@ from vms.models import ConsoleKind, Vm
 SERIAL_STYLE = "style-src 'self' 'unsafe-inline'"
 
 
-def find_vm(request: HttpRequest, uuid: uuid_module.UUID) -> Vm:
+def find_vm(request: PersonRequest, uuid: uuid_module.UUID) -> Vm:
     return get_object_or_404(visible(request.user, Vm.objects.select_related("host", "job")), uuid=uuid)
 
 
-def kind_of(request: HttpRequest) -> str:
+def kind_of(request: PersonRequest) -> str:
     kind = request.GET.get("kind", "")
     return kind if kind in ConsoleKind.values else ConsoleKind.VNC.value
 
 
 @require_GET
 @permission_required("vms.console")
-def console(request: HttpRequest, uuid: uuid_module.UUID) -> HttpResponse:
+def console(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
     vm, kind = find_vm(request, uuid), kind_of(request)
     context = {
         "vm": vm,
@@ -44,13 +44,13 @@ def console(request: HttpRequest, uuid: uuid_module.UUID) -> HttpResponse:
 
 @require_GET
 @permission_required("vms.console")
-def console_head(request: HttpRequest, uuid: uuid_module.UUID) -> HttpResponse:
+def console_head(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
     return render(request, "vms/_console_head.html", {"vm": find_vm(request, uuid)})
 
 
 @require_POST
 @permission_required("vms.console")
-def console_ticket(request: HttpRequest, uuid: uuid_module.UUID) -> JsonResponse:
+def console_ticket(request: PersonRequest, uuid: uuid_module.UUID) -> JsonResponse:
     """A ticket for the console process, valid 30 s and once; 409 with the reason if there is nothing to connect to."""
     vm = find_vm(request, uuid)
     if not vm.is_alive or vm.host is None:

@@ -3,11 +3,11 @@
 import uuid as uuid_module
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from access.rules import permission_required, visible
+from access.rules import PersonRequest, permission_required, visible
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
@@ -19,7 +19,7 @@ from vms.migration_form import MigrateForm
 from vms.models import Vm
 
 
-def find_vm(request: HttpRequest, uuid: uuid_module.UUID) -> Vm:
+def find_vm(request: PersonRequest, uuid: uuid_module.UUID) -> Vm:
     return get_object_or_404(visible(request.user, Vm.objects.select_related("host", "job")), uuid=uuid)
 
 
@@ -32,7 +32,7 @@ def modes_for(vm: Vm) -> list[str]:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("vms.migrate")
-def migrate(request: HttpRequest, uuid: uuid_module.UUID) -> HttpResponse:
+def migrate(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
     vm = find_vm(request, uuid)
     modes = modes_for(vm)
     asked = request.POST if request.method == "POST" else request.GET
@@ -59,14 +59,14 @@ def migrate(request: HttpRequest, uuid: uuid_module.UUID) -> HttpResponse:
     return render_dialog(request, "vms/_migrate_dialog.html", context, status=status)
 
 
-def initial(request: HttpRequest, mode: str) -> dict[str, Any]:
+def initial(request: PersonRequest, mode: str) -> dict[str, Any]:
     wanted = {key: request.GET[key] for key in ("host", "bandwidth_mib", "timeout_s") if request.GET.get(key)}
     return {"host": "best", "mode": mode, "auto_converge": True, "transport": "plain", "on_timeout": "abort", **wanted}
 
 
 @require_GET
 @permission_required("vms.view")
-def migration(request: HttpRequest, uuid: uuid_module.UUID) -> HttpResponse:
+def migration(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
     """The card of the running migration, or of the last one if it ended within this page's life; else empty."""
     vm = find_vm(request, uuid)
     job = vm.job if vm.job and vm.job.operation == MigrateVm.name else None
@@ -86,7 +86,7 @@ def story(job: Job | None) -> dict[str, Any]:
 
 @require_GET
 @permission_required("vms.view")
-def migration_series(request: HttpRequest, uuid: uuid_module.UUID, pk: int) -> JsonResponse:
+def migration_series(request: PersonRequest, uuid: uuid_module.UUID, pk: int) -> JsonResponse:
     """The samples of a migration kept so far, for its curve."""
     vm = find_vm(request, uuid)
     mine = Job.objects.filter(operation=MigrateVm.name, target_key=str(vm.uuid))

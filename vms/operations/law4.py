@@ -25,7 +25,7 @@ def could_run_on(vm: Vm) -> list[Host]:
 
     A disk that QEMU reaches by itself over the network could be used from anywhere, so then it is every host.
     """
-    hosts = Host.objects.filter(is_managed=True).exclude(pk=vm.host_id)
+    hosts = Host.objects.filter(is_managed=True).exclude(pk=vm.host_id or 0)
     if any(disk.get("source_kind") == "network" for disk in vm.disks):
         return list(hosts)
     shared = {

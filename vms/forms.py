@@ -1,0 +1,236 @@
+"""Forms of the actions on one VM. What they accept is checked again by the operation."""
+
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from access.models import User
+from ui import text
+from virt import names
+from vms.checks import clean_tags, name_problem, words
+from vms.disks import DiskOfVm
+from vms.models import Vm
+
+UNITS = {"": 1024**3, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4, "p": 1024**5}
+SIZE = re.compile(r"\s*(\d{1,19})(?:[.,](\d{1,6}))?\s*([bkmgtp]?)(?:i?b)?\s*", re.IGNORECASE)
+LARGEST = 2**62
+
+
+def parse_size(value: str) -> int:
+    """Bytes from "2 GiB", "512M", "1.5t"; a bare number is GiB. Raises ValidationError."""
+    found = SIZE.fullmatch(value)
+    if found is None:
+        raise ValidationError(_("Write a size such as 2 GiB or 512 MiB."), code="invalid")
+    whole, part, unit = found.groups()
+    factor = UNITS[unit.lower()]
+    size = int(whole) * factor + (int(part) * factor // 10 ** len(part) if part else 0)
+    if size > LARGEST:
+        raise ValidationError(_("This is too large."), code="invalid")
+    return size
+
+
+class SizeField(forms.CharField):
+    """A size with its unit, in bytes."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=30, **kwargs)
+
+    def clean(self, value: Any) -> Any:
+        written = super().clean(value)
+        return parse_size(written) if written else None
+
+    def prepare_value(self, value: Any) -> Any:
+        return exact_size(value) if isinstance(value, int) else value
+
+
+def exact_size(value: int) -> str:
+    """The size in the largest unit that needs no fraction: what a form shows must mean what is there."""
+    for unit, factor in (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+        if value and value % factor == 0:
+            return f"{value // factor} {unit}"
+    return f"{value} B"
+
+
+class TagsField(forms.CharField):
+    """Tags with commas between them."""
+
+    def clean(self, value: Any) -> Any:
+        from jobs.errors import Refused
+
+        try:
+            return clean_tags((super().clean(value) or "").split(","))
+        except Refused as refused:
+            raise ValidationError(str(refused.message)) from refused
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, list) else value
+
+
+class RenameForm(forms.Form):
+    name = forms.CharField(label=gettext_lazy("New name"), max_length=300)
+
+    def __init__(self, *args: Any, vm: Vm, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.vm = vm
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"])
+        if problem := name_problem(name, besides=self.vm):
+            raise ValidationError(problem)
+        return name
+
+
+class EditForm(forms.Form):
+    title = forms.CharField(label=gettext_lazy("Title"), required=False, max_length=300)
+    description = forms.CharField(
+        label=gettext_lazy("Description"), required=False, widget=forms.Textarea(attrs={"rows": 4})
+    )
+    tags = TagsField(
+        label=gettext_lazy("Tags"), required=False, help_text=gettext_lazy("With commas between them."), max_length=1000
+    )
+    owner = forms.ModelChoiceField(
+        label=gettext_lazy("Owner"),
+        queryset=User.objects.filter(is_active=True).order_by("username"),
+        required=False,
+        empty_label=gettext_lazy("nobody"),
+    )
+
+    def _checked(self, field: str, check: Any) -> str:
+        try:
+            return str(check(self.cleaned_data[field]))
+        except names.Refused as refused:
+            raise ValidationError(words(refused)) from refused
+
+    def clean_title(self) -> str:
+        return self._checked("title", names.check_title)
+
+    def clean_description(self) -> str:
+        return self._checked("description", names.check_description)
+
+    def params(self) -> dict[str, Any]:
+        owner = self.cleaned_data["owner"]
+        return {**self.cleaned_data, "owner": None if owner is None else owner.pk}
+
+
+class ResizeForm(forms.Form):
+    vcpus = forms.IntegerField(label=gettext_lazy("vCPUs"), min_value=1, max_value=names.MAX_VCPUS)
+    max_vcpus = forms.IntegerField(
+        label=gettext_lazy("Most vCPUs"),
+        min_value=1,
+        max_value=names.MAX_VCPUS,
+        required=False,
+        help_text=gettext_lazy("It can grow to this while it runs. A new value holds from the next start."),
+    )
+    memory_bytes = SizeField(label=gettext_lazy("Memory"))
+
+    def __init__(self, data: Any = None, *, vm: Vm) -> None:
+        now = {"vcpus": vm.vcpus, "memory_bytes": vm.memory_bytes, "max_vcpus": vm.hardware.get("max_vcpus")}
+        super().__init__(data, initial=now)
+
+    def params(self) -> dict[str, Any]:
+        """Only what was changed."""
+        return {name: self.cleaned_data[name] for name in self.changed_data if self.cleaned_data[name] is not None}
+
+
+class DiskForm(forms.Form):
+    size_bytes = SizeField(label=gettext_lazy("New size"))
+
+    def __init__(self, *args: Any, now_bytes: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.now_bytes = now_bytes
+        self.fields["size_bytes"].help_text = _("Now %(size)s.") % {"size": text.size(now_bytes)}
+
+    def clean_size_bytes(self) -> int:
+        size = int(self.cleaned_data["size_bytes"])
+        try:
+            names.check_disk_bytes(size)
+        except names.Refused as refused:
+            raise ValidationError(words(refused)) from refused
+        if size <= self.now_bytes:
+            raise ValidationError(_("A disk can only grow."))
+        return size
+
+
+class DeleteForm(forms.Form):
+    """Which disks go with it; the name typed, because it can't be undone."""
+
+    disks = forms.MultipleChoiceField(
+        label=gettext_lazy("Remove these disks for good"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    typed = forms.CharField(label=gettext_lazy("Type its name"), max_length=300, required=False)
+
+    def __init__(self, *args: Any, vm: Vm, disks: list[DiskOfVm], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.vm = vm
+        choices = [(disk.path, disk_label(disk)) for disk in disks if disk.is_removable]
+        self.fields["disks"].choices = choices  # type: ignore[attr-defined]
+        self.fields["typed"].widget.attrs |= {"data-must-equal": vm.name, "autocomplete": "off", "spellcheck": "false"}
+        if not choices:
+            del self.fields["disks"]
+
+    def clean_typed(self) -> str:
+        if self.cleaned_data["typed"] != self.vm.name:
+            raise ValidationError(_("This is not its name."))
+        return str(self.cleaned_data["typed"])
+
+
+def disk_label(disk: DiskOfVm) -> str:
+    size = f" · {text.size(disk.size_bytes)}" if disk.size_bytes else ""
+    return f"{disk.target} · {disk.path}{size}"
+
+
+class StartAnywayForm(forms.Form):
+    """A person's word for each host that can't be asked."""
+
+    hosts = forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple, label=gettext_lazy("I have made sure"))
+
+    def __init__(self, *args: Any, vm: Vm, silent: list[Any], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.silent = silent
+        label = _("%(vm)s does not run on %(host)s")
+        choices = [(str(host.pk), label % {"vm": vm, "host": host}) for host in silent]
+        self.fields["hosts"].choices = choices  # type: ignore[attr-defined]
+
+    def clean_hosts(self) -> list[int]:
+        given = {int(pk) for pk in self.cleaned_data["hosts"]}
+        missing = [str(host) for host in self.silent if host.pk not in given]
+        if missing:
+            raise ValidationError(_("Also say so for %(hosts)s.") % {"hosts": ", ".join(missing)})
+        return sorted(given)
+
+
+class BulkTagForm(forms.Form):
+    add = TagsField(label=gettext_lazy("Add tags"), required=False, max_length=1000)
+    remove = TagsField(label=gettext_lazy("Remove tags"), required=False, max_length=1000)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors and not cleaned.get("add") and not cleaned.get("remove"):
+            raise ValidationError(_("Give a tag to add or to remove."))
+        return cleaned
+
+
+class BulkDeleteForm(forms.Form):
+    own_disks = forms.BooleanField(
+        label=gettext_lazy("Also remove their disks for good (only those that nothing else uses)"), required=False
+    )
+    typed = forms.CharField(max_length=20, required=False)
+
+    def __init__(self, *args: Any, number: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.number = number
+        self.fields["typed"].label = _("Type the number of VMs")
+        self.fields["typed"].widget.attrs |= {
+            "data-must-equal": str(number),
+            "autocomplete": "off",
+            "inputmode": "numeric",
+        }
+
+    def clean_typed(self) -> str:
+        if self.cleaned_data["typed"].strip() != str(self.number):
+            raise ValidationError(_("This is not the number of VMs."))
+        return str(self.cleaned_data["typed"])

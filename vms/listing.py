@@ -1,0 +1,246 @@
+"""The list of VMs as its address asks: search, filters, sort, counts. Few and narrow queries, whatever their number."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
+from django.http import QueryDict
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from access.models import User
+from access.rules import visible
+from hosts.models import Host
+from hosts.states import HostState
+from storage.models import Image
+from vms.models import Tag, Vm
+from vms.states import VmState
+
+PAGE_SIZE = 50
+SUGGESTIONS = 20
+MAX_TEXT = 100
+UNANSWERING = (HostState.NEW, HostState.UNREACHABLE, HostState.REFUSED)
+# the columns a row shows; definitions and hardware are large and stay in the database
+ROW_FIELDS = (
+    "uuid",
+    "name",
+    "title",
+    "observed_state",
+    "state_since",
+    "missing_since",
+    "is_duplicate",
+    "memory_bytes",
+    "vcpus",
+    "address",
+    "cpu_history",
+    "cpu_percent",
+    "is_persistent",
+    "host__name",
+    "host__observed_state",
+    "host__seen_at",
+    "host__maintenance",
+    "owner__username",
+    "job__title",
+    "job__state",
+    "job__percent",
+    "job__operation",
+)
+SORTS = {
+    "name": ("name",),
+    "state": ("observed_state", "name"),
+    "host": ("host__name", "name"),
+    "address": ("address", "name"),
+    "vcpus": ("vcpus", "name"),
+    "memory": ("memory_bytes", "name"),
+    "cpu": ("cpu_percent", "name"),
+    "owner": ("owner__username", "name"),
+    "created": ("created_at", "name"),
+}
+FILTERS = {
+    "state": gettext_lazy("state"),
+    "host": gettext_lazy("host"),
+    "owner": gettext_lazy("owner"),
+    "tag": gettext_lazy("tag"),
+    "image": gettext_lazy("image"),
+}
+
+
+@dataclass(frozen=True)
+class Token:
+    """One filter that is set, and the list's address without it."""
+
+    kind: str
+    label: str
+    value: str
+    without: str
+
+
+def unknown_q() -> Q:
+    """VMs whose state people see as unknown (Vm.state says the same for one row)."""
+    silent = Host.objects.filter(observed_state__in=UNANSWERING).values("pk")
+    seen_off = Q(observed_state=VmState.UNKNOWN) | Q(missing_since__isnull=False) | Q(host=None) | Q(host__in=silent)
+    return seen_off & ~Q(observed_state=VmState.CREATING)
+
+
+def shown_state() -> Case:
+    """What `Vm.state` would say, computed by the database."""
+    unknown = When(unknown_q(), then=Value(VmState.UNKNOWN.value))
+    return Case(unknown, default=F("observed_state"), output_field=CharField())
+
+
+def rows_for(user: Any, rows: QuerySet[Vm] | None = None) -> QuerySet[Vm]:
+    """What a row of a list needs, and nothing else."""
+    base = visible(user, Vm.objects.all() if rows is None else rows)
+    return base.select_related("host", "owner", "job").only(*ROW_FIELDS).prefetch_related("tags")
+
+
+class Listing:
+    """One look at the list. Everything is read from the address, so that it can be kept, sent and reloaded."""
+
+    def __init__(self, user: Any, query: QueryDict) -> None:
+        self.user, self.query = user, query
+        self.text = query.get("q", "").strip()[:MAX_TEXT]
+        self.values = {kind: [one for one in query.getlist(kind) if one][:10] for kind in FILTERS}
+        sort = query.get("sort", "name")
+        self.sort = sort if sort.removeprefix("-") in SORTS else "name"
+
+    # --- rows --------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def base(self) -> QuerySet[Vm]:
+        return visible(self.user, Vm.objects.all())
+
+    @cached_property
+    def is_filtered(self) -> bool:
+        return bool(self.text) or any(self.values.values())
+
+    @cached_property
+    def found(self) -> QuerySet[Vm]:
+        rows = self.base
+        for kind, values in self.values.items():
+            for value in values if kind == "tag" else [""]:  # several tags narrow, several of another kind widen
+                if values:
+                    rows = rows.filter(self._filter(kind, [value] if kind == "tag" else values))
+        return rows.filter(self._search()) if self.text else rows
+
+    def _filter(self, kind: str, values: list[str]) -> Q:
+        if kind == "state":
+            wanted = Q()
+            for value in values:
+                known = Q(observed_state=value) & (Q() if value == VmState.CREATING else ~unknown_q())
+                wanted |= unknown_q() if value == VmState.UNKNOWN else known
+            return wanted
+        if kind == "host":
+            return Q(host__in=Host.objects.filter(name__in=values).values("pk"))
+        if kind == "owner":
+            nobody = Q(owner=None) if "-" in values else Q(pk__in=[])
+            return Q(owner__in=User.objects.filter(username__in=values).values("pk")) | nobody
+        if kind == "tag":
+            return Q(pk__in=Vm.tags.through.objects.filter(tag__name__in=values).values("vm"))
+        return Q(image__name__in=values)
+
+    def _search(self) -> Q:
+        try:
+            return Q(uuid=UUID(self.text))
+        except ValueError:
+            text = self.text
+        tagged = Vm.tags.through.objects.filter(tag__name__icontains=text).values("vm")
+        owners = User.objects.filter(username__icontains=text).values("pk")
+        return (
+            Q(name__icontains=text)
+            | Q(address__icontains=text)
+            | Q(title__icontains=text)
+            | Q(owner__in=owners)
+            | Q(pk__in=tagged)
+        )
+
+    @cached_property
+    def page(self) -> Page[int]:
+        """The primary keys of the rows of this page."""
+        order = [*SORTS[self.sort.removeprefix("-")], "pk"]
+        if self.sort.startswith("-"):
+            order[0] = f"-{order[0]}"
+        paginator = Paginator(self.found.order_by(*order).values_list("pk", flat=True), PAGE_SIZE)
+        paginator.__dict__["count"] = self.count  # known already where nothing is filtered
+        return paginator.get_page(self.query.get("page"))
+
+    @cached_property
+    def rows(self) -> list[Vm]:
+        keys = list(self.page.object_list)
+        rows = {vm.pk: vm for vm in rows_for(self.user).filter(pk__in=keys).order_by()}
+        return [rows[key] for key in keys if key in rows]
+
+    @cached_property
+    def count(self) -> int:
+        return self.found.order_by().count() if self.is_filtered else sum(self.states.values())
+
+    @cached_property
+    def states(self) -> dict[str, int]:
+        """How many of all visible VMs are in which state, by one query over an index."""
+        rows = self.base.order_by().annotate(shown=shown_state()).values("shown").annotate(number=Count("pk"))
+        return {row["shown"]: row["number"] for row in rows}
+
+    # --- the address -------------------------------------------------------------------------------------------------
+
+    def address(self, **changes: Any) -> str:
+        """The query string with these changes; a None or "" takes one away. Always begins with "?"."""
+        query: dict[str, Any] = {"q": self.text, **self.values, "sort": "" if self.sort == "name" else self.sort}
+        query.update(changes)
+        return "?" + urlencode({key: value for key, value in query.items() if value}, doseq=True)
+
+    @cached_property
+    def tokens(self) -> list[Token]:
+        found = []
+        for kind, values in self.values.items():
+            for value in values:
+                rest = [one for one in values if one != value]
+                shown = self._shown(kind, value)
+                found.append(Token(kind, str(FILTERS[kind]), shown, self.address(**{kind: rest})))
+        return found
+
+    def _shown(self, kind: str, value: str) -> str:
+        if kind == "state" and value in VmState.values:
+            return str(VmState(value).label)
+        return _("nobody") if kind == "owner" and value == "-" else value
+
+    def columns(self) -> list[dict[str, Any]]:
+        """Heads of the table with their sort links."""
+        heads = (
+            ("name", _("Name")),
+            ("state", _("State")),
+            ("host", _("Host")),
+            ("address", _("Address")),
+            ("memory", _("vCPU / memory")),
+            ("cpu", _("CPU, 1 h")),
+            ("owner", _("Owner")),
+        )
+        now, is_down = self.sort.removeprefix("-"), self.sort.startswith("-")
+        return [
+            {
+                "label": label,
+                "url": self.address(sort=f"-{key}" if key == now and not is_down else key),
+                "order": ("descending" if is_down else "ascending") if key == now else "",
+            }
+            for key, label in heads
+        ]
+
+
+def suggestions(user: Any, kind: str, text: str) -> list[str]:
+    """Some values for a filter, as typed so far. Never hundreds: the rest comes by typing."""
+    text = text[:MAX_TEXT]
+    mine = visible(user, Vm.objects.all())
+    rows: dict[str, QuerySet[Any]] = {
+        "host": Host.objects.filter(pk__in=mine.values("host"), name__icontains=text).values_list("name", flat=True),
+        "owner": User.objects.filter(pk__in=mine.values("owner"), username__icontains=text).values_list(
+            "username", flat=True
+        ),
+        "tag": Tag.objects.filter(vms__in=mine, name__icontains=text).values_list("name", flat=True),
+        "image": Image.objects.filter(vms__in=mine, name__icontains=text).values_list("name", flat=True),
+    }
+    if kind not in rows:
+        return []
+    return sorted(rows[kind].order_by().distinct()[:SUGGESTIONS])

@@ -1,0 +1,72 @@
+"""The list of VMs, its rows, the suggestions of its filters, and the VMs of one host."""
+
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from access.rules import PersonRequest, can, permission_required
+from hosts.models import Host
+from ui.htmx import is_partial
+from vms.actions import row_action
+from vms.listing import Listing, rows_for, suggestions
+from vms.models import Vm
+from vms.states import VmState
+
+ON_HOST = 25
+
+
+@require_GET
+@permission_required("vms.view")
+def index(request: PersonRequest) -> HttpResponse:
+    listing = Listing(request.user, request.GET)
+    rows = with_actions(request, listing.rows)
+    context = {
+        "listing": listing,
+        "page": listing.page,
+        "rows": rows,
+        "state_choices": [(state, label, listing.states.get(state, 0)) for state, label in VmState.choices],
+        "running": listing.states.get(VmState.RUNNING, 0),
+        "all": sum(listing.states.values()),
+        "may_create": can(request.user, "vms.create"),
+        "may_change": can(request.user, "vms.change"),
+        "may_delete": can(request.user, "vms.delete"),
+        "may_migrate": can(request.user, "vms.migrate"),
+    }
+    return render(request, "vms/_list.html" if is_partial(request) else "vms/index.html", context)
+
+
+def with_actions(request: PersonRequest, vms: list[Vm]) -> list[tuple[Vm, dict[str, str] | None]]:
+    """Each VM with the one action its row offers."""
+    return [(vm, row_action(request.user, vm)) for vm in vms]
+
+
+@require_GET
+@permission_required("vms.view")
+def row(request: PersonRequest, uuid: UUID) -> HttpResponse:
+    """One row. A VM that is gone is an empty answer: the row disappears."""
+    vm = rows_for(request.user).filter(uuid=uuid).first()
+    if vm is None:
+        return HttpResponse("")
+    return render(request, "vms/_row.html", {"vm": vm, "action": row_action(request.user, vm)})
+
+
+@require_GET
+@permission_required("vms.view")
+def options(request: PersonRequest) -> HttpResponse:
+    """Suggestions for one filter: <option>s of its datalist."""
+    kind = request.GET.get("kind", "")
+    found = suggestions(request.user, kind, request.GET.get(kind, ""))
+    return render(request, "vms/_options.html", {"kind": kind, "options": found})
+
+
+@require_GET
+@permission_required("vms.view")
+def on_host(request: PersonRequest, pk: int) -> HttpResponse:
+    """The VMs of one host, for its page."""
+    host = get_object_or_404(Host.objects.only("pk", "name"), pk=pk)
+    rows = rows_for(request.user).filter(host=host).order_by("name", "pk")
+    page = Paginator(rows, ON_HOST).get_page(request.GET.get("page"))
+    return render(request, "vms/_on_host.html", {"host": host, "page": page, "rows": with_actions(request, list(page))})
