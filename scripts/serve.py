@@ -1,5 +1,6 @@
 """Starts all processes of the Procfile and ends them: what `make up` does after the machine is prepared."""
 
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -8,18 +9,29 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
+from honcho.process import Process
 
 from cluster.env import env_bool, env_str, load_env_file
 from scripts import front, leftovers
 
 ROOT = Path(__file__).resolve().parent.parent
+PR_SET_PDEATHSIG = 1  # prctl(2)
 LIBVIRT_SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
 YEAR_S = 365 * 24 * 3600
+
+
+class Follower(Process):  # type: ignore[misc]
+    """honcho's reader of one command's output. It ends with us, even if we are killed."""
+
+    def run(self, *args: Any, **kwargs: Any) -> None:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        super().run(*args, **kwargs)
 
 
 class Drover(Manager):  # type: ignore[misc]
@@ -28,6 +40,18 @@ class Drover(Manager):  # type: ignore[misc]
     def __init__(self, var: Path) -> None:
         super().__init__()
         self.var = var
+        self._process_ctor = Follower
+
+    def add(self, name: str, command: str) -> None:
+        """Keep this command running; it ends when its reader does."""
+        keep = f"exec setpriv --pdeathsig TERM scripts/keep {name} {command}"
+        self.add_process(name, keep, env=dict(os.environ), cwd=str(ROOT))
+
+    def terminate(self) -> None:
+        if self._all_started():
+            super().terminate()
+        else:  # a Ctrl-C in the first moments: honcho does not know all pids yet
+            threading.Timer(0.1, self.terminate).start()
 
     def loop(self) -> None:
         signal.signal(signal.SIGHUP, lambda _number, _frame: os.kill(os.getpid(), signal.SIGTERM))
@@ -38,6 +62,7 @@ class Drover(Manager):  # type: ignore[misc]
 
 
 def main() -> int:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs without it
     load_env_file(ROOT / ".env")
     var = Path(env_str("DROVER_VAR", str(ROOT / "var"))).absolute()
     try:
@@ -45,6 +70,8 @@ def main() -> int:
     except front.BadSetting as bad:
         sys.stderr.write(f"{bad}\n")
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def serve(var: Path) -> int:
@@ -63,7 +90,7 @@ def serve(var: Path) -> int:
     made = set_up(var)
     manager = Drover(var)
     for name, command in commands().items():
-        manager.add_process(name, command, env=dict(os.environ), cwd=str(ROOT))
+        manager.add(name, command)
     announce(var, listen, tls, made)
     manager.loop()
     lock.close()
@@ -137,7 +164,7 @@ def commands() -> dict[str, str]:
     if env_bool("DROVER_LOCAL_HOST", default=True) and not libvirt_answers() and not Path("/run/systemd/system").exists():
         as_root = "" if os.geteuid() == 0 else "sudo scripts/with_parent $$ "
         for daemon in ("virtlogd", "libvirtd"):
-            found[daemon] = f"exec scripts/keep {daemon} {as_root}{daemon}"
+            found[daemon] = as_root + daemon
     return found
 
 
