@@ -116,6 +116,12 @@ def check_hostname(value: str) -> str:
     return value
 
 
+def suggest_hostname(vm_name: str) -> str:
+    """A host name like the VM's name, which may hold more than a host name can; "vm" if nothing is left of it."""
+    label = re.sub(r"[^a-z0-9]+", "-", vm_name.lower())[:63].strip("-")
+    return label or "vm"
+
+
 def check_domain(value: str) -> str:
     """A DNS domain, one or more labels, without a dot at the end."""
     _one_line(value, 190)

@@ -176,6 +176,17 @@ def test_the_reason_is_told(check: Check, value: str, words: str) -> None:
     assert str(caught.value) == caught.value.template % caught.value.params
 
 
+@given(st.text(max_size=100))
+def test_a_host_name_is_made_of_any_name(vm_name: str) -> None:
+    assert names.check_hostname(names.suggest_hostname(vm_name))
+
+
+def test_a_host_name_like_the_vm() -> None:
+    assert names.suggest_hostname("Web_1.Lab") == "web-1-lab"
+    assert names.suggest_hostname("büro (alt) #2") == "b-ro-alt-2"
+    assert names.suggest_hostname("😀") == "vm"
+
+
 def test_values_are_tidied() -> None:
     assert names.check_mac(" 52-54-00-12-AB-CD ") == "52:54:00:12:ab:cd"
     assert names.check_uuid(UUID.upper().replace("-", "")) == UUID

@@ -233,6 +233,15 @@ def test_passed_through_devices_and_what_they_are_matter(sample: Sample) -> None
     assert drift.diff(before, before.replace("bus='0x05' slot='0x00'", "bus='0x09' slot='0x00'")) == []
 
 
+def test_the_order_of_disks_is_no_drift(sample: Sample) -> None:
+    before = sample("adopted.xml")
+    first = update.device_xml(before, target="vdb")
+    reordered = update.remove_disk(before, "vdb").replace("<devices>", "<devices>" + first)
+
+    assert summary.parse(reordered).disks[0].target == "vdb"
+    assert drift.diff(before, reordered) == []
+
+
 def test_what_a_start_adds_is_no_drift(sample: Sample) -> None:
     """On libvirt's simulated host: define, start, read again."""
     conn = libvirt.open("test:///default")

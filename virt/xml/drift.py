@@ -1,6 +1,6 @@
 """Do two definitions mean the same? What a start, a host or a reader adds is taken out before comparing."""
 
-from virt.xml.tree import Element, canonical_text, detach, diff_texts, drop, parse_document
+from virt.xml.tree import Element, attribute, canonical_text, detach, diff_texts, drop, parse_document
 
 # set by libvirt while a VM runs, or handed out by it at define
 _DROPPED = (
@@ -35,7 +35,7 @@ def canonical(xml: str) -> str:
             detach(label)
     _drop_runtime_attributes(domain)
     _drop_controllers(domain)
-    return canonical_text(domain, order=_by_tag)
+    return canonical_text(domain, order=_order)
 
 
 def _is_meaning(element: Element) -> bool:
@@ -88,8 +88,9 @@ def _drop_controllers(domain: Element) -> None:
             detach(controller)
 
 
-def _by_tag(element: Element) -> str:
-    return str(element.tag)
+def _order(element: Element) -> tuple[str, str]:
+    """By kind; disks also by target, as libvirt orders them itself by that."""
+    return str(element.tag), attribute(element, "target", "dev") if element.tag == "disk" else ""
 
 
 def diff(old: str, new: str, old_label: str = "kept", new_label: str = "host") -> list[str]:
