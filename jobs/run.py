@@ -4,7 +4,6 @@ import logging
 import shlex
 import threading
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError
@@ -82,9 +81,12 @@ class Run:
     def warn(self, text: str) -> None:
         self.log(text, "warning")
 
-    def command(self, *argv: str | Sequence[str]) -> None:
-        """Note the command that would do the same by hand; secrets are masked by the caller."""
-        text = shlex.join(argv) if len(argv) > 1 else str(argv[0])  # type: ignore[arg-type]
+    def command(self, *argv: str) -> None:
+        """Note the command that would do the same by hand: words, or one text with pipes and the like.
+
+        Secrets are masked by the caller.
+        """
+        text = shlex.join(argv) if len(argv) > 1 else argv[0]
         with self._lock:
             if text not in self.job.commands:
                 self.job.commands.append(text)

@@ -203,7 +203,7 @@ class Migration:
             return None
         self.run_.keep(autostart=virt_migration.keep_autostart(self.source.target, self.uuid))
         shown = self.destination.target.shown_uri
-        self.run_.command(self.options.command(self.vm.name, self.source.target.shown_uri, shown, self.address))
+        self.run_.command(*self.options.command(self.vm.name, self.source.target.shown_uri, shown, self.address))
         self.run_.log(
             _("From %(source)s to %(destination)s, %(mode)s.")
             % {"source": self.source, "destination": self.destination, "mode": self.options.mode}
