@@ -49,7 +49,7 @@ class Listen:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def url(self, *, https: bool) -> str:
-        host = socket.getfqdn() if self.is_every else self.host
+        host = next(iter(own_addresses()), socket.gethostname()) if self.is_every else self.host
         host = f"[{host}]" if ":" in host else host
         default = 443 if https else 80
         port = "" if self.port == default else f":{self.port}"
