@@ -4,6 +4,7 @@ from celery import shared_task
 from django.conf import settings
 
 from jobs import engine
+from virt.connection import close_idle
 
 
 @shared_task(name="jobs.run", acks_late=False)
@@ -14,6 +15,7 @@ def run_job(job_id: int) -> None:
 @shared_task(name="jobs.look_after")
 def look_after() -> None:
     engine.look_after()
+    close_idle()
 
 
 @shared_task(name="jobs.forget_old")

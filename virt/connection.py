@@ -63,11 +63,10 @@ def open_connection(
 
 @dataclass
 class _Kept:
+    """A host's connections that nobody uses just now, with when they were given back; the latest last."""
+
     target: Target
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    connection: "libvirt.virConnect | None" = None
-    users: int = 0
-    used_at: float = 0.0
+    idle: list[tuple["libvirt.virConnect", float]] = field(default_factory=list)
 
 
 _kept: dict[str, _Kept] = {}
@@ -76,44 +75,62 @@ _kept_lock = threading.Lock()
 
 @contextmanager
 def connect(target: Target) -> Iterator["libvirt.virConnect"]:
-    """The process's shared connection to a host, opened if need be; libvirtErrors inside become VirtErrors.
+    """A connection to a host for this block alone, kept for the next one; libvirtErrors inside become VirtErrors.
 
-    A connection is safe to use from several threads. One that is broken is replaced at the next `connect`.
+    Alone, because libvirt's client may leave a second thread's call waiting for seconds (until the next keep-alive)
+    while a first one's long call is under way: seen with 9.0, a migration and its statistics.
     """
     gate.check(f"connect {target.uri}")
-    kept = _entry(target)
-    with kept.lock:
-        if kept.connection is None or not kept.connection.isAlive():
-            kept.connection = open_connection(target)
-        connection = kept.connection
-        kept.users += 1
+    connection = _take(target) or open_connection(target)
     try:
         with translated():
             yield connection
     finally:
-        with kept.lock:
-            kept.users -= 1
-            kept.used_at = time.monotonic()
+        _give_back(target, connection)
 
 
-def _entry(target: Target) -> _Kept:
+def _take(target: Target) -> "libvirt.virConnect | None":
+    while True:
+        with _kept_lock:
+            kept = _kept.get(target.key)
+            if kept is None or kept.target != target or not kept.idle:
+                return None
+            connection, _since = kept.idle.pop()
+        if _is_alive(connection):
+            return connection
+        close_quietly(connection)
+
+
+def _give_back(target: Target, connection: "libvirt.virConnect") -> None:
+    if not _is_alive(connection):
+        close_quietly(connection)
+        return
     with _kept_lock:
         kept = _kept.get(target.key)
+        stale = kept.idle if kept is not None and kept.target != target else []
         if kept is None or kept.target != target:
             kept = _kept[target.key] = _Kept(target)
-        return kept
+        kept.idle.append((connection, time.monotonic()))
+    for old, _since in stale:
+        close_quietly(old)
+
+
+def _is_alive(connection: "libvirt.virConnect") -> bool:
+    try:
+        return bool(connection.isAlive())
+    except libvirt.libvirtError:  # closed by its own keep-alive
+        return False
 
 
 def close_idle(older_than_s: float = IDLE_CLOSE_S) -> None:
     """Close connections nobody has used for a while."""
-    now = time.monotonic()
+    limit = time.monotonic() - older_than_s
     with _kept_lock:
-        entries = list(_kept.values())
-    for kept in entries:
-        with kept.lock:
-            if kept.connection is not None and kept.users == 0 and now - kept.used_at >= older_than_s:
-                connection, kept.connection = kept.connection, None
-                close_quietly(connection)
+        old = [pair for kept in _kept.values() for pair in kept.idle if pair[1] <= limit]
+        for kept in _kept.values():
+            kept.idle = [pair for pair in kept.idle if pair[1] > limit]
+    for connection, _since in old:
+        close_quietly(connection)
 
 
 def close_quietly(connection: "libvirt.virConnect") -> None:
