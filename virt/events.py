@@ -77,7 +77,7 @@ _DOMAIN_EVENTS = (
 
 
 class Subscription:
-    """Everything a connection was asked to tell. `cancel` it before the connection is closed: callbacks hold it open."""
+    """Everything a connection was asked to tell. `cancel` it before closing: callbacks hold the connection open."""
 
     def __init__(self, conn: "libvirt.virConnect", inbox: Inbox) -> None:
         self._conn = conn

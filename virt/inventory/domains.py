@@ -123,18 +123,30 @@ def read_marks(conn: "libvirt.virConnect") -> Marks:
     return Marks(frozenset(one.UUIDString() for one in persistent), frozenset(one.UUIDString() for one in autostart))
 
 
+def read_state(conn: "libvirt.virConnect", uuid: str) -> DomainState | None:
+    """State and counters of one domain, None if the host does not hold it: two calls. Raises VirtError."""
+    try:
+        with translated():
+            return _one(conn, conn.lookupByUUIDString(uuid))
+    except NotFound:
+        return None
+
+
 def read_domain(conn: "libvirt.virConnect", uuid: str) -> Reading | None:
     """State, counters and definitions of one domain, None if the host does not hold it. Raises VirtError."""
     try:
         with translated():
             domain = conn.lookupByUUIDString(uuid)
-            at = time.monotonic()
-            records = conn.domainListGetStats([domain], STATISTICS, NOWAIT)
-            if not records:
-                return None
-            return Reading(_state(*records[0], at), _detail(domain))
+            state = _one(conn, domain)
+            return None if state is None else Reading(state, _detail(domain))
     except NotFound:
         return None
+
+
+def _one(conn: "libvirt.virConnect", domain: "libvirt.virDomain") -> DomainState | None:
+    at = time.monotonic()
+    records = conn.domainListGetStats([domain], STATISTICS, NOWAIT)
+    return _state(domain, records[0][1], at) if records else None
 
 
 def _detail(domain: "libvirt.virDomain") -> DomainDetail:

@@ -1,0 +1,160 @@
+"""Pools and volumes of a host, read over a connection of their own: a storage that hangs greys out its own cell."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.utils import timezone
+
+from cluster.watch.crew import Crew, Late
+from cluster.watch.store import Store
+from storage import sync as storage_sync
+from storage.sync import FOLDER_KINDS, PoolsSeen, Shelf
+from virt.errors import HostUnreachable, VirtError
+from virt.hostinfo import Space
+from virt.inventory.storage import pool_names, read_pool, read_volumes, volume_names
+from virt.pools import PoolFacts, definition, refresh
+from virt.watching import Connection, close, open_for_watching
+
+if TYPE_CHECKING:
+    from cluster.watch.host import HostWatch
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+CALL_S = 8.0
+RESCAN_S = 60.0
+RESCAN_EVERY_S = 300.0
+READ_AGAIN = timedelta(minutes=10)
+VOLUMES_AT_ONCE = 50
+HUNG_PER_CONNECTION = 3  # libvirtd serves five calls of a connection at once
+HUNG_MOST = 8
+ASK_AGAIN_S = (30.0, 60.0, 120.0, 300.0)  # a path that hung: each question may leave a process on the host
+
+
+class PoolReader:
+    """Of one host. `read_pools` and `read_volumes` are chores; `paths_to_ask` and `hear` belong to the pulse."""
+
+    def __init__(self, watch: "HostWatch", store: Store, crew: Crew) -> None:
+        self._watch = watch
+        self._store = store
+        self._crew = crew
+        self._conn: Connection | None = None
+        self._paths: dict[str, str] = {}  # active pools that are folders
+        self._spaces: dict[str, Space | None] = {}  # by path
+        self._silent: dict[str, tuple[int, float]] = {}  # path -> how often it was silent, when to ask again
+        self._hung: dict[str, Future[Any]] = {}  # pool -> the call that has not come back; "": the list of all
+        self._rescan_at: dict[str, float] = {}
+
+    # --- by SSH ------------------------------------------------------------------------------------------------------
+
+    def paths_to_ask(self) -> list[str]:
+        now = time.monotonic()
+        paths = dict.fromkeys(self._paths.values())
+        return [path for path in paths if path not in self._silent or self._silent[path][1] <= now]
+
+    def hear(self, asked: Sequence[str], spaces: Mapping[str, Space | None]) -> None:
+        """What the file systems said. One that did not is asked again later, each time less soon."""
+        for path in asked:
+            if path in spaces:
+                self._spaces[path] = spaces[path]
+                self._silent.pop(path, None)
+            else:
+                times = self._silent.get(path, (0, 0.0))[0]
+                wait = ASK_AGAIN_S[min(times, len(ASK_AGAIN_S) - 1)]
+                self._silent[path] = (times + 1, time.monotonic() + wait)
+                log.warning("%s: %s does not answer", self._watch.name, path)
+
+    def _is_silent(self, name: str) -> bool:
+        return self._paths.get(name, "") in self._silent
+
+    # --- by libvirt --------------------------------------------------------------------------------------------------
+
+    def disconnected(self) -> None:
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            self._crew.start(close, conn)
+
+    def _connection(self) -> Connection:
+        self._hung = {name: future for name, future in self._hung.items() if not future.done()}
+        if len(self._hung) >= HUNG_MOST:
+            raise HostUnreachable("too many calls hang")
+        if self._conn is not None and (not self._conn.isAlive() or len(self._hung) >= HUNG_PER_CONNECTION):
+            self._conn = None  # calls that hang keep the old one
+        if self._conn is None:
+            self._watch.connection()  # no second one to a host that does not answer
+            self._conn = self._crew.within(CALL_S * 2, open_for_watching, self._watch.target)
+        return self._conn
+
+    def _ask(self, name: str, function: Callable[..., T], *args: Any, seconds: float = CALL_S) -> T:
+        """A call about one pool. Raises Late if it hangs, now or since an earlier time."""
+        if name in self._hung and not self._hung[name].done():
+            raise Late(self._hung[name])
+        try:
+            return self._crew.within(seconds, function, *args)
+        except Late as late:
+            self._hung[name] = late.future
+            raise
+
+    def read_pools(self) -> None:
+        """All cells of the host. What hangs is said to be silent, the others are read."""
+        seen = PoolsSeen(timezone.now())
+        conn = self._connection()
+        try:
+            seen.names = self._ask("", pool_names, conn)
+        except Late:
+            log.warning("%s: the list of pools hangs", self._watch.name)
+        names = seen.names if seen.names is not None else self._store.run(storage_sync.known_pools, self._watch.host_id)
+        for name in names:
+            if self._is_silent(name):
+                seen.silent.add(name)
+                continue
+            try:
+                facts = self._ask(name, read_pool, conn, name)
+            except Late:
+                seen.silent.add(name)
+                continue
+            if facts is not None:
+                self._note(facts, seen)
+        self._store.run(storage_sync.store_pools, self._watch.host_id, seen)
+
+    def _note(self, facts: PoolFacts, seen: PoolsSeen) -> None:
+        seen.facts[facts.name] = facts
+        spec = definition(facts)
+        if facts.is_active and spec.kind in FOLDER_KINDS and spec.target_path:
+            self._paths[facts.name] = spec.target_path
+            if spec.target_path in self._spaces:
+                seen.spaces[facts.name] = self._spaces[spec.target_path]
+        else:
+            self._paths.pop(facts.name, None)
+
+    def read_volumes(self) -> None:
+        """What lies in the pools that this host lists: names each time, new and long unread volumes one by one."""
+        for shelf in self._store.run(storage_sync.shelves, self._watch.host_id):
+            if self._is_silent(shelf.name):
+                continue
+            try:
+                self._read_shelf(shelf)
+            except Late:
+                log.warning("%s: pool %s hangs", self._watch.name, shelf.name)
+            except HostUnreachable:
+                raise
+            except VirtError as error:
+                log.info("%s: volumes of %s not read: %s", self._watch.name, shelf.name, error.technical)
+
+    def _read_shelf(self, shelf: Shelf) -> None:
+        conn = self._connection()
+        if time.monotonic() >= self._rescan_at.get(shelf.name, 0.0):
+            self._rescan_at[shelf.name] = time.monotonic() + RESCAN_EVERY_S
+            self._ask(shelf.name, refresh, conn, shelf.name, seconds=RESCAN_S)
+        read_at = timezone.now()
+        names = self._ask(shelf.name, volume_names, conn, shelf.name)
+        new = [name for name in names if name not in shelf.known]
+        old = sorted((name for name in names if name in shelf.known), key=lambda name: shelf.known[name])
+        due = [name for name in old if shelf.known[name] < read_at - READ_AGAIN]
+        read = []
+        for name in [*new, *due[:VOLUMES_AT_ONCE]]:
+            read += self._ask(shelf.name, read_volumes, conn, shelf.name, [name])
+        self._store.run(storage_sync.store_volumes, shelf, names, read, read_at)
