@@ -23,8 +23,12 @@ packages() {
     return
   fi
   npm_path
+  # the authorities this machine trusts, which may be a company's own, count for npm too
+  if [ -z "${NODE_EXTRA_CA_CERTS-}" ] && [ -r /etc/ssl/certs/ca-certificates.crt ]; then
+    export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+  fi
   say "Installing what the browser needs (npm)"
-  npm ci --silent
+  npm ci --loglevel=error
   npm run --silent collect > /dev/null
   printf '%s' "$sum" > node_modules/.drover-stamp
 }

@@ -1,0 +1,21 @@
+#!/bin/bash
+# lab.sh up|down: the lab on this machine, and in the running Drover.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+var=$(setting DROVER_VAR "$ROOT/var")
+
+lab() { as_root env DROVER_VAR="$var" LAB_NAME="${LAB_NAME-drover}" LAB_SUBNET="${LAB_SUBNET-10.77.0}" python3 -m lab "$@"; }
+
+command -v python3 > /dev/null || scripts/packages.sh run
+lab packages
+case $1 in
+  up)
+    lab up
+    [ -S "$var/run/web.sock" ] || die "The lab is up, but Drover does not run: start it with make up, then run make lab again."
+    .venv/bin/python manage.py lab_adopt "$(find "$var" -maxdepth 2 -path "$var/lab*" -name lab.json | head -1)"
+    ;;
+  down)
+    [ ! -S "$var/run/web.sock" ] || .venv/bin/python manage.py lab_adopt --forget
+    lab down
+    ;;
+esac
