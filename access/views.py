@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -14,17 +15,21 @@ from access.models import ApiToken, User
 from ui.htmx import render_dialog, safe_next
 
 
+def me(request: HttpRequest) -> QuerySet[User]:
+    return User.objects.filter(username=request.user.get_username())
+
+
 @require_POST
 def set_theme(request: HttpRequest) -> HttpResponse:
     form = ThemeForm(request.POST)
     if form.is_valid():
-        User.objects.filter(pk=request.user.pk).update(theme=form.cleaned_data["theme"])
+        me(request).update(theme=form.cleaned_data["theme"])
     return HttpResponseRedirect(safe_next(request, "/"))
 
 
 @require_GET
 def profile(request: HttpRequest) -> HttpResponse:
-    tokens = ApiToken.objects.filter(user_id=request.user.pk).order_by("-id")
+    tokens = ApiToken.objects.filter(user=me(request).get()).order_by("-id")
     return render(request, "access/profile.html", {"tokens": tokens, "now": timezone.now()})
 
 
@@ -36,14 +41,13 @@ def make_token(request: HttpRequest) -> HttpResponse:
         return render_dialog(request, "access/_token_dialog.html", {"form": form}, status=status)
     days = int(form.cleaned_data["days"])
     expires_at = timezone.now() + timedelta(days=days) if days else None
-    user = User.objects.get(pk=request.user.pk)
-    token, secret = ApiToken.make(user, form.cleaned_data["name"], expires_at)
+    token, secret = ApiToken.make(me(request).get(), form.cleaned_data["name"], expires_at)
     return render_dialog(request, "access/_token_made_dialog.html", {"token": token, "secret": secret})
 
 
 @require_POST
 def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
-    token = get_object_or_404(ApiToken, pk=pk, user_id=request.user.pk)
+    token = get_object_or_404(ApiToken, pk=pk, user__in=me(request))
     token.delete()
     messages.success(request, _("The token “%(name)s” is revoked.") % {"name": token.name})
     return redirect("access:profile")

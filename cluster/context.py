@@ -8,7 +8,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
-from access.rules import can
+from access.rules import Person, can
 from jobs.dock import dock
 
 # name of the address, permission to see it, icon, label
@@ -23,16 +23,22 @@ MENU = [
 ]
 
 
+def address(name: str, user: Person, permission: str) -> str:
+    """Where a page is, "" without the right to see it."""
+    if not can(user, permission):
+        return ""
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return ""
+
+
 def menu(request: HttpRequest) -> list[dict[str, Any]]:
-    items = []
+    items: list[dict[str, Any]] = []
     for name, permission, icon, label in MENU:
-        if not can(request.user, permission):
-            continue
-        try:
-            url = reverse(name)
-        except NoReverseMatch:
-            continue
-        items.append({"url": url, "icon": icon, "label": label, "now": False})
+        url = address(name, request.user, permission)
+        if url:
+            items.append({"url": url, "icon": icon, "label": label, "now": False})
     below = [item for item in items if request.path == item["url"] or request.path.startswith(item["url"])]
     nearest = max(below, key=lambda item: len(item["url"]), default=None)
     if nearest is not None and (nearest["url"] != "/" or request.path == "/"):

@@ -1,19 +1,69 @@
-"""The overview, the search over everything, and a health check for load balancers."""
+"""The overview and its live pieces, the search over everything, and a health check for load balancers."""
+
+from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from access.rules import can, permission_required, visible
+from cluster.attention import attention
+from cluster.context import address
+from cluster.figures import figures, pool_uses
+from cluster.map import cluster_map
+from cluster.search import find
+from ui.htmx import is_partial
+from vms.models import Vm
+
+
+def map_context(request: HttpRequest) -> dict[str, Any]:
+    return cluster_map(request.user, page=request.GET.get("page", "1"), find=request.GET.get("find", "").strip()[:64])
+
 
 @require_GET
+@permission_required("vms.view")
 def overview(request: HttpRequest) -> HttpResponse:
-    return render(request, "cluster/overview.html", {})
+    uses = pool_uses() if can(request.user, "hosts.view") else []
+    context: dict[str, Any] = {
+        "items": attention(request.user, uses),
+        "new_vm": address("vms:create", request.user, "vms.create"),
+        "add_host": address("hosts:add", request.user, "hosts.manage"),
+        **figures(request.user, uses),
+    }
+    if can(request.user, "hosts.view"):
+        context |= map_context(request)
+    else:
+        own = visible(request.user, Vm.objects.select_related("host")).defer("definition", "live_definition")
+        context["own"] = own.order_by("name")[:100]
+    return render(request, "cluster/overview.html", context)
 
 
 @require_GET
+@permission_required("vms.view")
+def show_figures(request: HttpRequest) -> HttpResponse:
+    return render(request, "cluster/_figures.html", figures(request.user))
+
+
+@require_GET
+@permission_required("vms.view")
+def show_attention(request: HttpRequest) -> HttpResponse:
+    return render(request, "cluster/_attention.html", {"items": attention(request.user)})
+
+
+@require_GET
+@permission_required("hosts.view")
+def show_map(request: HttpRequest) -> HttpResponse:
+    return render(request, "cluster/_map.html", map_context(request))
+
+
+@require_GET
+@permission_required("vms.view")
 def search(request: HttpRequest) -> HttpResponse:
-    return render(request, "cluster/_search_results.html", {"results": []})
+    words = request.GET.get("q", "")
+    context = {"groups": find(request.user, words), "words": words.strip()}
+    template = "cluster/_search_results.html" if is_partial(request) else "cluster/search.html"
+    return render(request, template, context)
 
 
 @login_not_required

@@ -1,5 +1,7 @@
 """Every change is a row here: who, what, on what, with which parameters, progress, log, result."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
@@ -62,6 +64,14 @@ class Job(models.Model):
     @property
     def colour(self) -> str:
         return COLOUR[State(self.state)]
+
+    @property
+    def waited_until(self) -> datetime | None:
+        return self.started_at or self.finished_at
+
+    @property
+    def repeats(self) -> int:
+        return max(0, self.attempt - 1)
 
     @property
     def can_cancel(self) -> bool:

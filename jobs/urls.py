@@ -7,4 +7,8 @@ urlpatterns = [
     path("", views.index, name="index"),
     path("dock", views.dock, name="dock"),
     path("<int:pk>/", views.detail, name="detail"),
+    path("<int:pk>/state", views.state, name="state"),
+    path("<int:pk>/log", views.log, name="log"),
+    path("<int:pk>/parts", views.parts, name="parts"),
+    path("<int:pk>/cancel", views.cancel, name="cancel"),
 ]

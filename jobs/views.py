@@ -1,27 +1,137 @@
-"""Jobs: the list, one job, the dock."""
+"""Jobs: the list, one job with its live pieces, cancel, the dock."""
 
+import json
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
 
-from access.rules import permission_required, visible
+from access.models import User
+from access.rules import Person, can, permission_required, visible
+from jobs import engine
+from jobs.dock import HEAVY
+from jobs.errors import Refused
+from jobs.filters import JobFilter
 from jobs.models import Job
+from jobs.operations import by_name
+from jobs.states import State
+from ui.htmx import done_response, is_partial, note_response
+
+PER_PAGE = 50
+LINES = 500
+PARTS = 200
+
+
+def may_cancel(user: Person, job: Job) -> bool:
+    """Whoever may do the operation, and whoever started it, may cancel it."""
+    if not job.can_cancel:
+        return False
+    if job.user_id is not None and job.user_id == user.pk:
+        return True
+    try:
+        return can(user, by_name(job.operation).permission)
+    except Refused:  # an operation of another version
+        return can(user, "jobs.trace")
+
+
+def get_job(request: HttpRequest, pk: int) -> Job:
+    return get_object_or_404(visible(request.user, Job.objects.select_related("user", "parent")), pk=pk)
 
 
 @require_GET
 @permission_required("jobs.view")
 def index(request: HttpRequest) -> HttpResponse:
-    return render(request, "jobs/index.html", {"jobs": visible(request.user, Job.objects.all())[:50]})
+    form = JobFilter(request.GET, person=request.user)
+    jobs = form.apply(visible(request.user, Job.objects.select_related("user").defer(*HEAVY)))
+    page = Paginator(jobs.order_by("-id"), PER_PAGE).get_page(request.GET.get("page"))
+    parts = Job.objects.filter(parent__in=[job.pk for job in page]).values_list("parent").annotate(n=Count("pk"))
+    counts = dict(parts.order_by())
+    for job in page:
+        job.parts = counts.get(job.pk, 0)  # type: ignore[attr-defined]
+    context = {"form": form, "page": page, "narrowed": form.is_narrowed(), "keep_days": settings.JOBS_KEEP_DAYS}
+    return render(request, "jobs/_table.html" if is_partial(request) else "jobs/index.html", context)
+
+
+def facts(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """Parameters or a result as rows: names as written, values as text."""
+    return [(name, value if isinstance(value, str) else json.dumps(value, indent=1)) for name, value in values.items()]
+
+
+def target_url(request: HttpRequest, job: Job) -> str:
+    """The page of what the job was about, "" if that is gone or not for this person."""
+    try:
+        target = by_name(job.operation).find(request.user, job.target_key) if job.target_key else None  # type: ignore[arg-type]
+    except Refused:
+        return ""
+    return "" if target is None else str(target.get_absolute_url())
+
+
+def header_context(request: HttpRequest, job: Job) -> dict[str, Any]:
+    trace = job.state != State.ERRORED or can(request.user, "jobs.trace")
+    return {
+        "job": job,
+        "may_cancel": may_cancel(request.user, job),
+        "target_url": target_url(request, job),
+        "technical": job.technical if trace else "",
+        "result": facts(job.result) if not job.is_active else [],
+    }
+
+
+def parts_context(job: Job) -> dict[str, Any]:
+    parts = list(job.children.select_related("user").defer(*HEAVY).order_by("id")[:PARTS])
+    return {"job": job, "parts": parts, "topics": " ".join(f"job.{part.pk}" for part in parts)}
+
+
+def log_context(job: Job) -> dict[str, Any]:
+    lines = list(job.lines.order_by("-id")[: LINES + 1])
+    return {"job": job, "lines": lines[:LINES][::-1], "cut": len(lines) > LINES}
 
 
 @require_GET
 @permission_required("jobs.view")
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(
-        request,
-        "jobs/detail.html",
-        {"job": get_object_or_404(visible(request.user, Job.objects.all()), pk=pk)},
-    )
+    job = get_job(request, pk)
+    context = header_context(request, job) | parts_context(job) | log_context(job)
+    return render(request, "jobs/detail.html", context | {"params": facts(job.params)})
+
+
+@require_GET
+@permission_required("jobs.view")
+def state(request: HttpRequest, pk: int) -> HttpResponse:
+    return render(request, "jobs/_state.html", header_context(request, get_job(request, pk)))
+
+
+@require_GET
+@permission_required("jobs.view")
+def log(request: HttpRequest, pk: int) -> HttpResponse:
+    return render(request, "jobs/_log.html", log_context(get_job(request, pk)))
+
+
+@require_GET
+@permission_required("jobs.view")
+def parts(request: HttpRequest, pk: int) -> HttpResponse:
+    return render(request, "jobs/_parts.html", parts_context(get_job(request, pk)))
+
+
+@require_POST
+@permission_required("jobs.view")
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    if not job.can_cancel:
+        return note_response(request, _("It is too late to cancel this job."), job.get_absolute_url())
+    if not may_cancel(request.user, job):
+        raise PermissionDenied
+    if not engine.cancel(job, User.objects.get(username=request.user.get_username())):
+        return note_response(request, _("It is too late to cancel this job."), job.get_absolute_url())
+    if not is_partial(request):
+        return redirect(job)
+    return done_response(request, job.get_absolute_url(), _("Cancelling: %(job)s") % {"job": job.title})
 
 
 @require_GET

@@ -1,5 +1,6 @@
 """Virtual machines: identity, owner, last observation; where each was seen; definitions; console tickets."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +22,15 @@ class Tag(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+def shown_state(observed: str, missing_since: datetime | None, host: Host | None) -> str:
+    """The state people see: unknown while its host does not answer or no host reports the VM any more (law 4)."""
+    if observed in {VmState.CREATING, VmState.UNKNOWN}:
+        return observed
+    if missing_since is not None or host is None or host.is_unknown:
+        return VmState.UNKNOWN
+    return observed
 
 
 class Vm(models.Model):
@@ -72,6 +82,9 @@ class Vm(models.Model):
             models.Index(
                 fields=["host", "observed_state", "missing_since", "memory_bytes", "vcpus"], name="vm_figures"
             ),
+            # the few that the overview asks for among thousands
+            models.Index(fields=["name"], name="vm_duplicates", condition=models.Q(is_duplicate=True)),
+            models.Index(fields=["missing_since"], name="vm_missing", condition=models.Q(missing_since__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -83,11 +96,7 @@ class Vm(models.Model):
     @property
     def state(self) -> str:
         """What people see: unknown while its host does not answer or nobody has reported it for long."""
-        if self.observed_state in {VmState.CREATING, VmState.UNKNOWN}:
-            return self.observed_state
-        if self.missing_since is not None or self.host is None or self.host.is_unknown:
-            return VmState.UNKNOWN
-        return self.observed_state
+        return shown_state(self.observed_state, self.missing_since, self.host)
 
     def get_state_display(self) -> str:
         return str(VmState(self.state).label)

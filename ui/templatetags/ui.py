@@ -185,6 +185,12 @@ def field(bound: BoundField, suffix: str = "", autofocus: bool = False) -> dict[
     return {"bound": bound, "widget": widget, "kind": kind, "suffix": suffix}
 
 
+@register.simple_tag
+def filter_input(bound: BoundField) -> SafeString:
+    """The bare input of a filter; the page gives it its label."""
+    return bound.as_widget(attrs={"class": ui_forms.widget_class(bound)})
+
+
 @register.inclusion_tag("components/_fields.html")
 def fields(form: BaseForm) -> dict[str, Any]:
     """All fields of a form, with what is wrong with it as a whole on top."""

@@ -1,0 +1,254 @@
+"""What waits for a person, worst first. Each rule is one query, looks at the database only and leads to the cure."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Exists, F, Func, IntegerField, Max, OuterRef, Q, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from access.rules import Person, can, visible
+from cluster.figures import PoolUse, pool_uses
+from hosts.models import Host
+from hosts.states import HostState, Transport
+from jobs.models import Job
+from jobs.states import State
+from storage.models import PoolOnHost
+from ui import text
+from vms.models import Vm
+from vms.states import VmState
+
+EACH = 3  # of one kind; the rest is one line
+FULL, NEARLY_FULL = 90.0, 80.0
+SILENT_AFTER = timedelta(seconds=60)
+CLOCK_S = 2.0
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line with one button."""
+
+    tone: str  # bad, warn, info
+    icon: str
+    title: str
+    why: str
+    url: str
+    button: str
+    since: datetime | None = None
+    is_dialog: bool = False
+
+
+class JsonLength(Func):
+    """How many entries a JSON list has."""
+
+    function = "json_array_length"
+    output_field = IntegerField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, function="jsonb_array_length", **context)
+
+
+def some(rows: QuerySet[Any]) -> tuple[list[Any], bool]:
+    """The first rows, and whether there are more."""
+    found = list(rows[: EACH + 1])
+    return found[:EACH], len(found) > EACH
+
+
+def nobody_watches() -> Iterator[Item]:
+    seen = Host.objects.aggregate(last=Max("seen_at"), all=Count("pk"))
+    if seen["all"] and seen["last"] and timezone.now() - seen["last"] > SILENT_AFTER:
+        yield Item(
+            "bad",
+            "eye-off",
+            _("No host is being watched"),
+            _("is the process “watch” running? Everything here is old."),
+            reverse("hosts:index"),
+            _("Look"),
+            seen["last"],
+        )
+
+
+def jobs_wait() -> Iterator[Item]:
+    old = timezone.now() - SILENT_AFTER
+    busy = Job.objects.filter(state=State.RUNNING, heartbeat_at__gte=old)
+    waiting = Job.objects.filter(state=State.QUEUED, created_at__lt=old).filter(~Exists(busy))
+    job = waiting.order_by("id").only("id", "created_at").first()
+    if job is not None:
+        why = _("no worker takes them: is the process “work” running?")
+        yield Item(
+            "bad",
+            "hourglass",
+            _("Jobs wait"),
+            why,
+            reverse("jobs:index") + "?state=queued",
+            _("Look"),
+            job.created_at,
+        )
+
+
+def duplicates() -> Iterator[Item]:
+    rows, more = some(Vm.objects.filter(is_duplicate=True).order_by("name").only("name", "uuid"))
+    for vm in rows:
+        why = _("it may destroy its own disk: shut one of them down now")
+        yield Item(
+            "bad",
+            "copy",
+            _("%(vm)s runs on two hosts") % {"vm": vm.name},
+            why,
+            vm.get_absolute_url(),
+            _("Decide"),
+        )
+    if more:
+        yield Item("bad", "copy", _("more VMs run on two hosts"), "", reverse("vms:index"), _("See"))
+
+
+def silent_hosts() -> Iterator[Item]:
+    bad = Host.objects.exclude(observed_state__in=[HostState.UP, HostState.FENCED])
+    rows = list(
+        bad.order_by("-state_since", "name").annotate(count=Count("vms"), all=Count("pk")).only(*HOST)[: EACH + 1]
+    )
+    for host in rows[:EACH]:
+        why = host.last_error or ngettext("%(n)s VM was there", "%(n)s VMs were there", host.count) % {"n": host.count}
+        if host.observed_state == HostState.REFUSED:
+            title = _("%(host)s refuses us") % {"host": host.name}
+        else:
+            title = _("%(host)s does not answer") % {"host": host.name}
+        tone = "info" if host.observed_state == HostState.NEW else "bad"
+        yield Item(tone, "server-off", title, why, host.get_absolute_url(), _("Look"), host.seen_at)
+    if len(rows) > EACH:
+        rest = bad.count() - EACH
+        title = ngettext("%(n)s more host does not answer", "%(n)s more hosts do not answer", rest) % {"n": rest}
+        yield Item("bad", "server-off", title, "", reverse("hosts:index") + "?state=unreachable", _("See"))
+
+
+HOST = ("name", "observed_state", "state_since", "seen_at", "last_error")
+
+
+def full_pools(uses: list[PoolUse]) -> Iterator[Item]:
+    full = [use for use in uses if use.percent >= NEARLY_FULL]
+    for use in full[:EACH]:
+        where = _("on %(host)s · ") % {"host": use.host_name} if use.host_name else ""
+        yield Item(
+            "bad" if use.percent >= FULL else "warn",
+            "database",
+            _("Pool %(pool)s is %(percent)s full") % {"pool": use.name, "percent": text.percent(use.percent)},
+            where + _("%(free)s free") % {"free": text.size(use.capacity - use.used)},
+            reverse("storage:pool", args=[use.pk]),
+            _("Look"),
+        )
+    if len(full) > EACH:
+        title = _("%(n)s more pools are nearly full") % {"n": len(full) - EACH}
+        yield Item("warn", "database", title, "", reverse("storage:index"), _("See"))
+
+
+def broken_pools() -> Iterator[Item]:
+    missing = Q(is_active=False) | Q(missing_since__isnull=False) | ~Q(error="")
+    cells = PoolOnHost.objects.filter(missing, wanted=True, host__observed_state=HostState.UP)
+    rows, more = some(
+        cells.values("pool_id", "pool__name").annotate(n=Count("pk"), host=Max("host__name")).order_by("pool__name")
+    )
+    for row in rows:
+        where = row["host"] if row["n"] == 1 else ngettext("%(n)s host", "%(n)s hosts", row["n"]) % {"n": row["n"]}
+        title = _("Pool %(pool)s is not active on %(where)s") % {"pool": row["pool__name"], "where": where}
+        why = _("VMs with disks there can't start or move there")
+        yield Item("warn", "database-off", title, why, reverse("storage:pool", args=[row["pool_id"]]), _("Repair"))
+    if more:
+        yield Item("warn", "database-off", _("more pools are not active"), "", reverse("storage:index"), _("See"))
+
+
+def missing_vms() -> Iterator[Item]:
+    gone = Vm.objects.filter(missing_since__isnull=False).exclude(host__observed_state=HostState.UNREACHABLE)
+    rows, more = some(gone.order_by("-missing_since").only("name", "uuid", "missing_since"))
+    for vm in rows:
+        title = _("%(vm)s is missing") % {"vm": vm.name}
+        why = _("no host reports it any more")
+        yield Item("warn", "help-circle", title, why, vm.get_absolute_url(), _("Look"), vm.missing_since)
+    if more:
+        title = _("%(n)s more VMs are missing") % {"n": gone.count() - EACH}
+        yield Item("warn", "help-circle", title, "", reverse("vms:index") + "?state=unknown", _("See"))
+
+
+def crashed_vms() -> Iterator[Item]:
+    crashed = Vm.objects.filter(observed_state=VmState.CRASHED, missing_since=None, host__observed_state=HostState.UP)
+    rows, more = some(crashed.order_by("-state_since").only("name", "uuid", "state_since"))
+    for vm in rows:
+        title, why = _("%(vm)s crashed") % {"vm": vm.name}, _("its screen may say why")
+        yield Item("warn", "alert-triangle", title, why, vm.get_absolute_url(), _("Look"), vm.state_since)
+    if more:
+        title = _("%(n)s more VMs crashed") % {"n": crashed.count() - EACH}
+        yield Item("warn", "alert-triangle", title, "", reverse("vms:index") + "?state=crashed", _("See"))
+
+
+def failed_jobs(user: Person) -> Iterator[Item]:
+    """Of the last day, and not repaired since: a later job of the same kind on the same thing went well."""
+    since = timezone.now() - timedelta(days=1)
+    later = Job.objects.filter(
+        operation=OuterRef("operation"),
+        target_key=OuterRef("target_key"),
+        state=State.SUCCEEDED,
+        pk__gt=OuterRef("pk"),
+    )
+    bad = visible(user, Job.objects.filter(state__in=[State.FAILED, State.ERRORED], finished_at__gte=since))
+    bad = bad.filter(~Exists(later), parent=None)
+    rows, more = some(bad.order_by("-id").only("id", "title", "error", "finished_at"))
+    for job in rows:
+        title = _("Failed: %(job)s") % {"job": job.title}
+        yield Item("warn", "circle-x", title, job.error, job.get_absolute_url(), _("Read"), job.finished_at)
+    if more:
+        title = _("%(n)s more jobs failed today") % {"n": bad.count() - EACH}
+        yield Item("warn", "circle-x", title, "", reverse("jobs:index") + "?state=bad", _("See"))
+
+
+def strangers() -> Iterator[Item]:
+    """Hosts that cannot log in to all others: live migration between them needs it."""
+    ssh = Host.objects.filter(transport=Transport.SSH, observed_state=HostState.UP)
+    all_hosts = Host.objects.filter(transport=Transport.SSH).values("transport").annotate(n=Count("pk")).values("n")
+    lonely = ssh.annotate(known=JsonLength("trusted_hosts"), all=all_hosts).filter(known__lt=F("all") - 1)
+    rows, more = some(lonely.order_by("name").only("name"))
+    if rows:
+        names = ", ".join(host.name for host in rows) + ("…" if more else "")
+        title = _("Some hosts can't log in to all others")
+        why = _("%(hosts)s: VMs can't move live from there") % {"hosts": names}
+        yield Item("info", "key", title, why, reverse("hosts:index"), _("Look"))
+
+
+def wrong_clocks() -> Iterator[Item]:
+    wrong = Host.objects.filter(observed_state=HostState.UP).filter(
+        Q(clock_offset_s__gt=CLOCK_S) | Q(clock_offset_s__lt=-CLOCK_S)
+    )
+    rows, more = some(wrong.order_by("name").only("name", "clock_offset_s"))
+    for host in rows:
+        title = _("The clock of %(host)s is wrong") % {"host": host.name}
+        why = _("by %(time)s; set up time synchronisation there") % {
+            "time": text.duration(abs(host.clock_offset_s or 0))
+        }
+        yield Item("info", "clock-exclamation", title, why, host.get_absolute_url(), _("Look"))
+    if more:
+        yield Item("info", "clock-exclamation", _("more clocks are wrong"), "", reverse("hosts:index"), _("See"))
+
+
+OF_HOSTS: list[Callable[[], Iterator[Item]]] = [
+    nobody_watches,
+    jobs_wait,
+    duplicates,
+    silent_hosts,
+    broken_pools,
+    missing_vms,
+    crashed_vms,
+    strangers,
+    wrong_clocks,
+]
+ORDER = {"bad": 0, "warn": 1, "info": 2}
+
+
+def attention(user: Person, uses: list[PoolUse] | None = None) -> list[Item]:
+    """All items for this person; `uses` (pool_uses) if it is known already."""
+    items = list(failed_jobs(user))
+    if can(user, "hosts.view"):
+        full = full_pools(pool_uses() if uses is None else uses)
+        items = [*(item for rule in OF_HOSTS for item in rule()), *full, *items]
+    return sorted(items, key=lambda item: ORDER[item.tone])
