@@ -29,6 +29,11 @@ class Destination:
     def is_possible(self) -> bool:
         return not self.blockers
 
+    def block(self, reason: str) -> None:
+        """Add a reason against it, once however many disks or cards have it."""
+        if reason not in self.blockers:
+            self.blockers.append(reason)
+
     @property
     def free_after_bytes(self) -> int:
         return self.host.memory_free_bytes or 0
@@ -86,25 +91,25 @@ def weigh(vm: Vm, host: Host, mode: str, everywhere: Presences) -> Destination:
         _weigh_nic(nic, host, everywhere, found)
     for device in vm.hardware.get("passthrough", []):
         name = f"{device.get('kind', '')} {device.get('address', '')}".strip()
-        found.blockers.append(_("It uses the device %(device)s of its host (passthrough).") % {"device": name})
+        found.block(_("It uses the device %(device)s of its host (passthrough).") % {"device": name})
     for folder in vm.hardware.get("shared_folders", []):
-        found.blockers.append(_("It shares the folder %(folder)s of its host.") % {"folder": folder})
+        found.block(_("It shares the folder %(folder)s of its host.") % {"folder": folder})
     return found
 
 
 def _weigh_host(vm: Vm, host: Host, mode: str, found: Destination) -> None:
     source = vm.host
     if not host.is_up:
-        found.blockers.append(_("It does not answer (%(state)s).") % {"state": host.get_state_display()})
+        found.block(_("It does not answer (%(state)s).") % {"state": host.get_state_display()})
         return
     if host.maintenance:
-        found.blockers.append(_("It is in maintenance."))
+        found.block(_("It is in maintenance."))
     if source is None:
         return
     if not source.is_up:
-        found.blockers.append(_("%(host)s, where the VM is, does not answer.") % {"host": source})
+        found.block(_("%(host)s, where the VM is, does not answer.") % {"host": source})
     if not source.trusts(host):
-        found.blockers.append(
+        found.block(
             _("%(source)s can't log in to %(host)s. Let the hosts trust each other (Hosts page).")
             % {"source": source, "host": host}
         )
@@ -116,12 +121,12 @@ def _weigh_host(vm: Vm, host: Host, mode: str, found: Destination) -> None:
 
 def _weigh_machine(vm: Vm, source: Host, host: Host, mode: str, found: Destination) -> None:
     if source.arch and host.arch and source.arch != host.arch:
-        found.blockers.append(_("Its CPU is %(there)s, not %(here)s.") % {"there": host.arch, "here": source.arch})
+        found.block(_("Its CPU is %(there)s, not %(here)s.") % {"there": host.arch, "here": source.arch})
     if vm.hardware.get("domain_type") == "kvm" and not host.has_kvm:
-        found.blockers.append(_("It has no KVM, which the VM uses."))
+        found.block(_("It has no KVM, which the VM uses."))
     machine = vm.hardware.get("machine", "")
     if machine and host.machine_types and machine not in host.machine_types:
-        found.blockers.append(
+        found.block(
             _("Its QEMU (%(version)s) does not know the machine type %(machine)s.")
             % {"version": host.qemu_version or "?", "machine": machine}
         )
@@ -132,7 +137,7 @@ def _weigh_machine(vm: Vm, source: Host, host: Host, mode: str, found: Destinati
             % {"here": source.cpu_model or "?", "there": host.cpu_model or "?"}
         )
     if mode != OFFLINE and host.memory_free_bytes is not None and host.memory_free_bytes < vm.memory_bytes:
-        found.blockers.append(_("It has too little free memory."))
+        found.block(_("It has too little free memory."))
     if _version(host.libvirt_version) < _version(source.libvirt_version):
         found.warnings.append(
             _("Its libvirt (%(there)s) is older than %(here)s.")
@@ -148,26 +153,23 @@ def _weigh_disk(vm: Vm, disk: dict[str, Any], host: Host, mode: str, everywhere:
     path = disk.get("path") or ""
     if not path or vm.host is None or disk.get("source_kind") == "network":
         return
-    label = _("Disk %(target)s") % {"target": disk.get("target", "?")}
     here = everywhere.pool_of(path, vm.host)
     if here is None:
-        found.blockers.append(_("%(disk)s (%(path)s) is in no pool Drover knows.") % {"disk": label, "path": path})
+        found.block(_("%(path)s is in no pool Drover knows.") % {"path": path})
         return
     there = everywhere.same_pool(here.pool_id, host)
+    pool = {"pool": here.pool}
     if there is None or not there.is_usable:
-        found.blockers.append(
-            _("%(disk)s is in the pool %(pool)s, which is not active there.") % {"disk": label, "pool": here.pool}
-        )
+        found.block(_("The pool %(pool)s, where its disks lie, is not active there.") % pool)
     elif here.pool.is_shared:
         if here.identity and there.identity and here.identity != there.identity:
-            found.blockers.append(_("The pool %(pool)s is another one there (another source).") % {"pool": here.pool})
+            found.block(_("The pool %(pool)s is another one there (another source).") % pool)
     elif mode != COPY:
-        found.blockers.append(
-            _("%(disk)s is in the pool %(pool)s, which each host has for itself: choose “copy the disks”.")
-            % {"disk": label, "pool": here.pool}
+        found.block(
+            _("Its disks are in the pool %(pool)s, which each host has for itself: choose “with disk copy”.") % pool
         )
     elif (there.available_bytes or 0) < int(disk.get("capacity_bytes") or 0):
-        found.blockers.append(_("The pool %(pool)s has too little space there.") % {"pool": here.pool})
+        found.block(_("The pool %(pool)s has too little space there.") % pool)
 
 
 def _weigh_nic(nic: dict[str, Any], host: Host, everywhere: Presences, found: Destination) -> None:
@@ -177,9 +179,9 @@ def _weigh_nic(nic: dict[str, Any], host: Host, everywhere: Presences, found: De
     if nic.get("kind") == "network":
         network = everywhere.networks.get(host.pk, {}).get(source)
         if network is None or not network.is_active or network.missing_since is not None:
-            found.blockers.append(_("The network %(name)s is not active there.") % {"name": source})
+            found.block(_("The network %(name)s is not active there.") % {"name": source})
     elif nic.get("kind") == "bridge" and host.bridges and source not in host.bridges:
-        found.blockers.append(_("It has no bridge %(name)s.") % {"name": source})
+        found.block(_("It has no bridge %(name)s.") % {"name": source})
 
 
 def unshared_disks(vm: Vm) -> list[dict[str, Any]]:
