@@ -45,6 +45,13 @@ PERMISSIONS = {
 }
 
 
+def person(request: HttpRequest) -> User:
+    """Who asks: the middleware lets only people who are logged in come this far, except to the login page."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
+
+
 def role_of(user: Person) -> str:
     return Role.ADMINISTRATOR.value if user.is_superuser else getattr(user, "role", "")
 

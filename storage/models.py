@@ -71,6 +71,7 @@ class PoolOnHost(models.Model):
     available_bytes = models.BigIntegerField(null=True)
     identity = models.CharField(max_length=500, blank=True)  # canonical source + target; hosts that differ have another
     error = models.TextField(blank=True)
+    failure = models.TextField(blank=True)  # why Drover's last change here failed; "" when it did not
     seen_at = models.DateTimeField(null=True)
     missing_since = models.DateTimeField(null=True)
 
@@ -142,6 +143,7 @@ class Image(models.Model):
     source = models.CharField(max_length=2000, blank=True)  # URL, file name of an upload, path of a volume
     origin = models.CharField(max_length=10, choices=ImageOrigin.choices, default=ImageOrigin.VOLUME)
     expected_checksum = models.CharField(max_length=2000, blank=True)  # "sha256:<hex>" or the URL of a SHA256SUMS
+    is_stored = models.BooleanField(default=False)  # Drover made the file, perhaps only a part of it: ours to remove
     state = models.CharField(max_length=10, choices=ImageState.choices, default=ImageState.IMPORTING)
     error = models.TextField(blank=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="images")

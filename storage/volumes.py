@@ -7,11 +7,12 @@ from django.utils.translation import gettext as _
 from hosts.models import Host
 from jobs.errors import Failed
 from jobs.run import Run
+from storage import sync
 from storage.models import Image, Pool, Volume
 from ui import live
 from virt import names, pools, streams
 from virt.connection import connect
-from virt.errors import AlreadyExists, NotFound, VirtError
+from virt.errors import AlreadyExists, NotFound, VirtError, WrongState
 from virt.xml.volume import VolumeSpec, VolumeSummary
 
 SMALL_FILE_BYTES = 64 * 1024 * 1024
@@ -31,6 +32,14 @@ def hosts_with_pool(pool: Pool) -> QuerySet[Host]:
     ).distinct()
 
 
+def look_again(pool: Pool, host: Host) -> None:
+    """Let the host look what lies in the pool, and store it. While a copy is being made there, what it knew before."""
+    try:
+        sync.refresh_pool(pool, host, rescan=True)
+    except WrongState:
+        sync.refresh_pool(pool, host)
+
+
 def locate(host: Host, path: str) -> Volume | None:
     """The row of the volume that lies at this path of the host."""
     rows = Volume.objects.filter(path=path, missing_since=None).select_related("pool", "host")
@@ -45,20 +54,24 @@ def create_overlay(run: Run, pool: Pool, host: Host, image: Image, name: str, ca
     """
     capacity_bytes = max(capacity_bytes, image.virtual_size_bytes)
     spec = VolumeSpec(name, capacity_bytes, backing_path=image.path, backing_format=image.format)
-    backing = ["--backing-vol", image.path, "--backing-vol-format", image.format]
-    return _create(run, pool, host, spec, ["--format", "qcow2", *backing])
+    return create(run, pool, host, spec)
 
 
 def create_blank(run: Run, pool: Pool, host: Host, name: str, capacity_bytes: int, format: str = "qcow2") -> str:
     """An empty disk: path of the new volume. Raises as `create_overlay`."""
-    return _create(run, pool, host, VolumeSpec(name, capacity_bytes, format=format), ["--format", format])
+    return create(run, pool, host, VolumeSpec(name, capacity_bytes, format=format))
 
 
-def _create(run: Run, pool: Pool, host: Host, spec: VolumeSpec, options: list[str]) -> str:
+def create(run: Run, pool: Pool, host: Host, spec: VolumeSpec) -> str:
     """Make a volume by one call. What an interrupted run of the same job made is taken as it is."""
     _check(spec)
-    connected = ["virsh", "-c", host.target.shown_uri]
-    run.command([*connected, "vol-create-as", pool.name, spec.name, str(spec.capacity_bytes), *options])
+    words = ["virsh", "-c", host.target.shown_uri, "vol-create-as", pool.name, spec.name, str(spec.capacity_bytes)]
+    words += ["--format", spec.format]
+    if spec.allocation_bytes:
+        words += ["--allocation", str(spec.allocation_bytes)]
+    if spec.backing_path:
+        words += ["--backing-vol", spec.backing_path, "--backing-vol-format", spec.backing_format]
+    run.command(*words)
     with connect(host.target) as conn:
         try:
             path = pools.create_volume(conn, pool.name, spec)

@@ -5,6 +5,7 @@ by the callers: a volume another host made on shared storage is found by one ref
 """
 
 import re
+import time
 from dataclasses import dataclass
 
 import libvirt
@@ -15,6 +16,8 @@ from virt.xml import pool as pool_xml
 from virt.xml import volume as volume_xml
 from virt.xml.volume import VolumeSpec, VolumeSummary
 
+BUSY_FOR_S = 3.0
+BUSY_POLL_S = 0.1
 MOUNT_FAILED = re.compile(r"/mount .* unexpected exit status \d+: (?P<why>.*)", re.DOTALL)
 
 
@@ -108,7 +111,16 @@ def start(conn: "libvirt.virConnect", name: str, *, build: bool = True) -> None:
         try:
             pool.create(0)
         except libvirt.libvirtError as again:
+            _unbuild(pool)
             raise _start_error(again) from again
+
+
+def _unbuild(pool: "libvirt.virStoragePool") -> None:
+    """Remove the folder that was just made; libvirt does it by rmdir, which spares one that is not empty."""
+    try:
+        pool.delete(0)
+    except libvirt.libvirtError:  # an empty folder stays behind: the reason why the start failed matters more
+        return
 
 
 def _folder_missing(error: "libvirt.libvirtError") -> bool:
@@ -155,15 +167,24 @@ def set_autostart(conn: "libvirt.virConnect", name: str, *, on: bool) -> None:
 
 
 def refresh(conn: "libvirt.virConnect", name: str) -> None:
-    """Let libvirt look again what lies in an active pool. Raises WrongState while an upload or clone goes on there."""
+    """Let libvirt look again what lies in an active pool.
+
+    libvirt refuses while a volume is being made there: waited for shortly, then WrongState. Blocks.
+    """
     pool = lookup(conn, name)
-    try:
-        pool.refresh(0)
-    except libvirt.libvirtError as error:
-        text = error.get_error_message() or ""
-        if "asynchronous jobs running" in text:
-            raise WrongState(_("A file is being written to this pool now."), text, error.get_error_code()) from error
-        raise translate(error) from error
+    until = time.monotonic() + BUSY_FOR_S
+    while True:
+        try:
+            pool.refresh(0)
+            return
+        except libvirt.libvirtError as error:
+            text = error.get_error_message() or ""
+            if "asynchronous jobs running" not in text:
+                raise translate(error) from error
+            if time.monotonic() > until:
+                message = _("A file is being written to this pool now.")
+                raise WrongState(message, text, error.get_error_code()) from error
+        time.sleep(BUSY_POLL_S)
 
 
 def definition(facts_: PoolFacts) -> pool_xml.PoolSpec:

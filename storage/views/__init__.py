@@ -1,0 +1,1 @@
+"""Pages of pools, volumes, images and uploads."""

@@ -1,0 +1,160 @@
+"""The catalogue of images, the page of one, and importing."""
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from access.rules import can, permission_required, person, visible
+from jobs.engine import enqueue
+from jobs.errors import Refused
+from jobs.models import Job
+from storage import uploads, usage
+from storage.forms import EditImageForm, ImageForm, UploadForm, UrlImportForm, VolumeImportForm
+from storage.images import hosts_with_image, latest_of_each
+from storage.models import Image, Upload, Volume
+from storage.operations import images as operations
+from ui.forms import add_refusal
+from ui.htmx import is_partial, job_response, note_response, render_dialog
+
+PER_PAGE = 50
+SOURCES = ("url", "upload", "volume")
+CHOICES = 500
+
+
+@require_GET
+@permission_required("storage.view")
+def images(request: HttpRequest) -> HttpResponse:
+    """All images, grouped by family, newest version first."""
+    words = request.GET.get("q", "").strip()[:100]
+    rows = visible(request.user, Image.objects.select_related("pool", "host", "owner"))
+    if words:
+        rows = rows.filter(Q(name__icontains=words) | Q(os_name__icontains=words) | Q(version__icontains=words))
+    page = Paginator(rows.order_by("name", "-created_at", "-pk"), PER_PAGE).get_page(request.GET.get("page"))
+    newest = {image.pk for image in latest_of_each().values()}
+    for image in page.object_list:
+        image.is_latest = image.pk in newest  # type: ignore[attr-defined]
+    context: dict[str, Any] = {"page": page, "query": words, "jobs": _active_jobs(page.object_list)}
+    for image in page.object_list:
+        image.active_job = context["jobs"].get(image.pk)  # type: ignore[attr-defined]
+    if is_partial(request):
+        return render(request, "storage/_image_table.html", context)
+    context |= {"can_import": can(request.user, "storage.images"), "any_image": Image.objects.exists()}
+    return render(request, "storage/images.html", context)
+
+
+def _active_jobs(rows: Any) -> dict[int, Job]:
+    keys = [str(image.pk) for image in rows]
+    jobs = Job.objects.filter(target_kind="image", target_key__in=keys, finished_at=None).order_by("id")
+    return {int(job.target_key): job for job in jobs}
+
+
+def _image(request: HttpRequest, pk: int) -> Image:
+    return get_object_or_404(visible(request.user, Image.objects.select_related("pool", "host", "owner")), pk=pk)
+
+
+@require_GET
+@permission_required("storage.view")
+def image(request: HttpRequest, pk: int) -> HttpResponse:
+    """One image: what it is, where it lies, its other versions, and who uses it."""
+    found = _image(request, pk)
+    context = _about(request, found)
+    template = "storage/_image_live.html" if is_partial(request) else "storage/image.html"
+    return render(request, template, context)
+
+
+def _about(request: HttpRequest, found: Image) -> dict[str, Any]:
+    jobs = visible(request.user, Job.objects.filter(target_kind="image", target_key=str(found.pk)))
+    family = visible(request.user, Image.objects.filter(name=found.name)).order_by("-created_at", "-pk")
+    newest = latest_of_each().get(found.name)
+    return {
+        "image": found,
+        "is_latest": newest is not None and newest.pk == found.pk,
+        "versions": family.select_related("pool", "host"),
+        "hosts": hosts_with_image(found).order_by("name") if found.is_ready else [],
+        "users": usage.users_of_image(found),
+        "active": next((job for job in jobs[:5] if job.is_active), None),
+        "jobs": jobs.select_related("user")[:8],
+        "upload": Upload.objects.filter(image=found).first(),
+        "chunk_bytes": uploads.CHUNK_BYTES,
+        "can_import": can(request.user, "storage.images"),
+    }
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("storage.images")
+def import_image(request: HttpRequest) -> HttpResponse:
+    """A page with three ways in: an address, a file from this computer, a file in a pool."""
+    source = request.GET.get("from", "url")
+    if source not in SOURCES:
+        source = "url"
+    form = _import_form(request, source)
+    if request.method == "POST" and form.is_valid():
+        begin = operations.begin_url_import if source == "url" else operations.begin_volume_import
+        try:
+            job = begin(person(request), form.values())
+        except Refused as refused:
+            add_refusal(form, refused)
+        else:
+            return redirect("storage:image", int(job.target_key))
+    context = {"form": form, "source": source, "chunk_bytes": uploads.CHUNK_BYTES}
+    return render(request, "storage/import.html", context, status=422 if form.is_bound and form.errors else 200)
+
+
+def _import_form(request: HttpRequest, source: str) -> ImageForm:
+    data = request.POST if request.method == "POST" and source != "upload" else None
+    if source == "upload":
+        return UploadForm()
+    if source == "url":
+        return UrlImportForm(data)
+    rows = visible(
+        request.user, Volume.objects.filter(missing_since=None, backing_path="", format__in=["qcow2", "raw"])
+    )
+    wanted = request.GET.get("volume", "")
+    chosen = rows.filter(pk=wanted) if wanted.isdigit() else rows.none()
+    few = rows.order_by("pool__name", "name").values_list("pk", flat=True)[:CHOICES]
+    choices = Volume.objects.filter(pk__in=[*few, *chosen.values_list("pk", flat=True)]).select_related("pool")
+    return VolumeImportForm(data, volumes=choices, initial={"volume": wanted} if chosen else {})
+
+
+@require_POST
+@permission_required("storage.images")
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _image(request, pk)
+    try:
+        return job_response(request, operations.retry(person(request), found))
+    except Refused as refused:
+        return note_response(request, refused.message, found.get_absolute_url())
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("storage.images")
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _image(request, pk)
+    values = {"os_name": found.os_name, "description": found.description}
+    form = EditImageForm(request.POST or None, initial=values)
+    if form.is_bound and form.is_valid():
+        try:
+            return job_response(request, enqueue(operations.EditImage(found, form.cleaned_data), user=person(request)))
+        except Refused as refused:
+            add_refusal(form, refused)
+    context = {"form": form, "image": found}
+    return render_dialog(request, "storage/_image_edit_dialog.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("storage.images")
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _image(request, pk)
+    refusal = ""
+    if request.method == "POST":
+        params = {"keep_file": request.POST.get("keep_file") == "on"}
+        try:
+            return job_response(request, enqueue(operations.DeleteImage(found, params), user=person(request)))
+        except Refused as refused:
+            refusal = str(refused.message)
+    context = {"image": found, "users": usage.users_of_image(found), "refusal": refusal}
+    return render_dialog(request, "storage/_image_delete_dialog.html", context, status=422 if refusal else 200)

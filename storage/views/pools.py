@@ -1,0 +1,230 @@
+"""The matrix of pools and hosts, and the page of one pool."""
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Count, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from access.rules import can, permission_required, person, visible
+from hosts.models import Host
+from jobs.engine import enqueue
+from jobs.errors import Refused
+from jobs.models import Job
+from storage import matrix, usage
+from storage.backends import backends
+from storage.forms import HostsForm, PoolForm, managed_hosts
+from storage.models import ImageState, Pool, Volume
+from storage.operations import pools as operations
+from ui.forms import add_refusal
+from ui.htmx import is_partial, job_response, note_response, render_dialog
+
+POOLS_PER_PAGE = 25
+HOSTS_PER_PAGE = 8
+VOLUMES_PER_PAGE = 50
+VERBS: dict[str, tuple[type[operations.PoolPart], dict[str, Any]]] = {
+    "place": (operations.PlacePoolPart, {}),
+    "start": (operations.StartPoolPart, {}),
+    "stop": (operations.StopPoolPart, {}),
+    "refresh": (operations.RefreshPoolPart, {}),
+    "autostart-on": (operations.SetPoolAutostartPart, {"on": True}),
+    "autostart-off": (operations.SetPoolAutostartPart, {"on": False}),
+    "remove": (operations.RemovePoolPart, {}),
+}
+
+
+def _columns() -> QuerySet[Host]:
+    return Host.objects.filter(is_managed=True).only("pk", "name", "observed_state", "maintenance", "seen_at")
+
+
+@require_GET
+@permission_required("storage.view")
+def index(request: HttpRequest) -> HttpResponse:
+    """All pools, and the matrix of pools and hosts."""
+    words, host_words = request.GET.get("q", "").strip()[:100], request.GET.get("host", "").strip()[:100]
+    pools = visible(request.user, Pool.objects.prefetch_related("presences"))
+    if words:
+        pools = pools.filter(Q(name__icontains=words) | Q(target_path__icontains=words))
+    pools = pools.annotate(image_count=Count("images", filter=Q(images__state=ImageState.READY)))
+    page = Paginator(pools.order_by("name"), POOLS_PER_PAGE).get_page(request.GET.get("page"))
+    hosts = _columns().filter(name__icontains=host_words) if host_words else _columns()
+    columns = Paginator(hosts.order_by("name"), HOSTS_PER_PAGE).get_page(request.GET.get("columns"))
+    context = {
+        "page": page,
+        "columns": columns,
+        "rows": matrix.rows(page.object_list, list(columns.object_list)),
+        "query": words,
+        "host_query": host_words,
+        "full": matrix.FULL_PERCENT,
+        "very_full": matrix.VERY_FULL_PERCENT,
+    }
+    if is_partial(request):
+        return render(request, "storage/_matrix.html", context)
+    context |= {"can_manage": can(request.user, "storage.manage"), "any_pool": Pool.objects.exists()}
+    return render(request, "storage/index.html", context)
+
+
+@require_GET
+@permission_required("storage.view")
+def pool(request: HttpRequest, pk: int) -> HttpResponse:
+    """One pool: its hosts, volumes and images. For htmx only figures and hosts."""
+    found = _pool(request, pk)
+    context = _about(request, found)
+    if is_partial(request):
+        return render(request, "storage/_pool_live.html", context)
+    jobs = visible(request.user, Job.objects.filter(target_kind="pool", target_key=str(pk), parent=None))
+    context |= _volumes(request, found)
+    context |= {"images": found.images.order_by("name", "-created_at"), "jobs": jobs.select_related("user")[:8]}
+    return render(request, "storage/pool.html", context)
+
+
+def _pool(request: HttpRequest, pk: int) -> Pool:
+    return get_object_or_404(visible(request.user, Pool.objects.prefetch_related("presences")), pk=pk)
+
+
+def _about(request: HttpRequest, found: Pool) -> dict[str, Any]:
+    hosts = Host.objects.filter(pools__pool=found).order_by("name")
+    return {
+        "pool": found,
+        "row": matrix.rows([found], list(hosts))[0],
+        "can_manage": can(request.user, "storage.manage"),
+        "missing_hosts": managed_hosts().exclude(pools__pool=found).exists(),
+        "full": matrix.FULL_PERCENT,
+        "very_full": matrix.VERY_FULL_PERCENT,
+    }
+
+
+@require_GET
+@permission_required("storage.view")
+def volumes(request: HttpRequest, pk: int) -> HttpResponse:
+    """The volumes of a pool, as a fragment: search, pages, who uses each."""
+    found = _pool(request, pk)
+    return render(request, "storage/_volumes.html", _volumes(request, found))
+
+
+def _volumes(request: HttpRequest, found: Pool) -> dict[str, Any]:
+    words = request.GET.get("q", "").strip()[:100]
+    rows = Volume.objects.filter(pool=found).select_related("host", "pool").order_by("name", "host__name")
+    if words:
+        rows = rows.filter(name__icontains=words)
+    page = Paginator(rows, VOLUMES_PER_PAGE).get_page(request.GET.get("page"))
+    users = usage.users_of(page.object_list)
+    for row in page.object_list:
+        row.users = users[row.pk]  # type: ignore[attr-defined]
+    return {"pool": found, "page": page, "query": words, "can_manage": can(request.user, "storage.manage")}
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("storage.manage")
+def add_pool(request: HttpRequest) -> HttpResponse:
+    """The dialog that defines a pool on hosts."""
+    asked = request.POST.get("kind") or request.GET.get("kind") or ""
+    kind = asked if asked in backends() else next(iter(backends()))
+    form = PoolForm(request.POST if request.method == "POST" else None, kind=kind)
+    if request.method == "POST" and form.is_valid():
+        try:
+            job = operations.begin_pool(person(request), form.values(), list(form.cleaned_data["hosts"]))
+        except Refused as refused:
+            form.add_refusal(refused)
+        else:
+            return job_response(request, job)
+    context = {"form": form, "kind": kind, "backends": backends().values(), "backend": form.backend}
+    return render_dialog(request, "storage/_pool_dialog.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("storage.manage")
+def add_hosts(request: HttpRequest, pk: int) -> HttpResponse:
+    """The dialog that makes a pool present on more hosts."""
+    found = _pool(request, pk)
+    form = HostsForm(request.POST or None, hosts=managed_hosts().exclude(pools__pool=found))
+    if request.method == "POST" and form.is_valid():
+        hosts = [host.pk for host in form.cleaned_data["hosts"]]
+        try:
+            job = enqueue(operations.PlacePool(found, {"hosts": hosts}), user=person(request))
+        except Refused as refused:
+            add_refusal(form, refused)
+        else:
+            return job_response(request, job)
+    context = {"form": form, "pool": found}
+    return render_dialog(request, "storage/_hosts_dialog.html", context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@permission_required("storage.manage")
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    """Define the pool again on every host where it failed or is missing."""
+    found = _pool(request, pk)
+    failed = found.presences.filter(Q(seen_at=None) | Q(missing_since__isnull=False))
+    hosts = list(failed.values_list("host_id", flat=True))
+    try:
+        job = enqueue(operations.PlacePool(found, {"hosts": hosts}), user=person(request))
+    except Refused as refused:
+        return note_response(request, refused.message, found.get_absolute_url())
+    return job_response(request, job)
+
+
+@require_POST
+@permission_required("storage.manage")
+def act(request: HttpRequest, pk: int, host_pk: int, verb: str) -> HttpResponse:
+    """One verb for the pool on one host."""
+    if verb not in VERBS:
+        raise Http404
+    found = _pool(request, pk)
+    kind, params = VERBS[verb]
+    try:
+        job = enqueue(kind(found, {**params, "host": host_pk}), user=person(request))
+    except Refused as refused:
+        return note_response(request, refused.message, found.get_absolute_url())
+    return job_response(request, job)
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("storage.manage")
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """The dialog that removes a pool from some hosts, or from all and from Drover."""
+    found = _pool(request, pk)
+    there = Host.objects.filter(pools__pool=found).order_by("name")
+    form = HostsForm(request.POST or None, hosts=there)
+    if request.method == "POST" and form.is_valid():
+        chosen = [host.pk for host in form.cleaned_data["hosts"]]
+        everywhere = len(chosen) == there.count()
+        params = {"hosts": chosen, **({"forget": True} if everywhere else {})}
+        try:
+            job = enqueue(operations.RemovePool(found, params), user=person(request))
+        except Refused as refused:
+            add_refusal(form, refused)
+        else:
+            return job_response(request, job)
+    users = usage.users_of_pool(found)
+    context = {"form": form, "pool": found, "users": users[:20], "more_users": max(0, len(users) - 20)}
+    return render_dialog(request, "storage/_remove_dialog.html", context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@permission_required("storage.manage")
+def forget(request: HttpRequest, pk: int) -> HttpResponse:
+    """Drop a pool that no host has."""
+    found = _pool(request, pk)
+    try:
+        job = enqueue(operations.RemovePool(found, {"forget": True}), user=person(request))
+    except Refused as refused:
+        return note_response(request, refused.message, found.get_absolute_url())
+    return job_response(request, job)
+
+
+@require_GET
+@permission_required("storage.view")
+def on_host(request: HttpRequest, pk: int) -> HttpResponse:
+    """The pools of a host, as a fragment of its page."""
+    host = get_object_or_404(visible(request.user, Host.objects.all()), pk=pk)
+    pools = Pool.objects.filter(presences__host=host).prefetch_related("presences").order_by("name")
+    context = {
+        "host": host,
+        "cells": [row.cells[0] for row in matrix.rows(pools, [host])],
+        "full": matrix.FULL_PERCENT,
+        "very_full": matrix.VERY_FULL_PERCENT,
+    }
+    return render(request, "storage/_on_host.html", context)

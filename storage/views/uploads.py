@@ -1,0 +1,120 @@
+"""The browser's end of an upload: begin, send part after part, ask where to go on, give up. Answers are JSON."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+from redis.exceptions import RedisError
+
+from access.rules import permission_required, person, visible
+from jobs.engine import cancel, enqueue
+from jobs.errors import Refused
+from jobs.states import ACTIVE
+from storage import uploads
+from storage.forms import UploadForm
+from storage.models import Upload
+from storage.operations.uploads import AbandonUpload, begin_upload, start_receiving
+from storage.uploads import CHUNK_BYTES, QueueFull, WrongOffset
+
+LATER_MS = 400
+AWAY_MS = 2000
+
+
+def _state(upload: Upload) -> dict[str, Any]:
+    job = upload.job
+    return {
+        "id": str(upload.pk),
+        "url": upload_url(upload),
+        "image": upload.image.get_absolute_url(),
+        "job": job.pk if job else None,
+        "is_active": bool(job and job.state in ACTIVE),
+        "size": upload.size_bytes,
+        "file_name": upload.file_name,
+        "accepted": upload.accepted_bytes,
+        "stored": upload.stored_bytes,
+        "chunk": CHUNK_BYTES,
+    }
+
+
+def upload_url(upload: Upload) -> str:
+    return reverse("storage:upload", args=[upload.pk])
+
+
+def _upload(request: HttpRequest, pk: UUID) -> Upload:
+    """Only one's own: another person's browser has another file."""
+    rows = Upload.objects.filter(user=person(request)).select_related("image", "job")
+    return get_object_or_404(visible(request.user, rows), pk=pk)
+
+
+@require_POST
+@permission_required("storage.images")
+def begin(request: HttpRequest) -> HttpResponse:
+    """The form without the file, but with its name and size."""
+    form = UploadForm(request.POST)
+    size = request.POST.get("size_bytes", "")
+    if not form.is_valid():
+        return JsonResponse({"errors": form.errors}, status=422)
+    fields = form.values() | {
+        "file_name": request.POST.get("file_name", ""),
+        "size_bytes": int(size) if size.isdigit() and len(size) < 20 else 0,
+    }
+    try:
+        upload = begin_upload(person(request), fields)
+    except Refused as refused:
+        return JsonResponse({"errors": {refused.field or "__all__": [str(refused.message)]}}, status=422)
+    return JsonResponse(_state(upload), status=201)
+
+
+@require_GET
+@permission_required("storage.images")
+def state(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """How far it is: what the browser asks before it goes on."""
+    return JsonResponse(_state(_upload(request, pk)))
+
+
+@require_POST
+@permission_required("storage.images")
+def send(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One part; its place in the file is in the header Upload-Offset."""
+    upload = _upload(request, pk)
+    offset = request.headers.get("Upload-Offset", "")
+    data = request.body
+    if not offset.isdigit() or not 0 < len(data) <= CHUNK_BYTES:
+        return JsonResponse(_state(upload), status=400)
+    if upload.job is None or upload.job.state not in ACTIVE:
+        return JsonResponse(_state(upload), status=410)
+    try:
+        accepted = uploads.accept(upload, int(offset), data)
+    except WrongOffset as wrong:
+        return JsonResponse({**_state(upload), "accepted": wrong.wanted}, status=409)
+    except QueueFull:
+        return JsonResponse({"retry_ms": LATER_MS}, status=429, headers={"Retry-After": "1"})
+    except RedisError:
+        return JsonResponse({"retry_ms": AWAY_MS}, status=503, headers={"Retry-After": "2"})
+    return JsonResponse({"accepted": accepted})
+
+
+@require_POST
+@permission_required("storage.images")
+def resume(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Start the worker's end again; answers where to go on."""
+    upload = _upload(request, pk)
+    try:
+        start_receiving(upload, person(request))
+    except Refused as refused:
+        return JsonResponse({"errors": {"__all__": [str(refused.message)]}}, status=422)
+    upload.refresh_from_db()
+    return JsonResponse(_state(upload))
+
+
+@require_POST
+@permission_required("storage.images")
+def give_up(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Cancel what runs; what is stored is removed."""
+    upload = _upload(request, pk)
+    if upload.job is None or not cancel(upload.job, person(request)):
+        enqueue(AbandonUpload(upload.image, {"upload": str(upload.pk)}), user=person(request))
+    return JsonResponse({"image": upload.image.get_absolute_url()})
