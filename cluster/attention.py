@@ -65,7 +65,7 @@ def nobody_watches() -> Iterator[Item]:
             "bad",
             "eye-off",
             _("No host is being watched"),
-            _("is the process “watch” running? Everything here is old."),
+            _("is the process “watch” running? everything here is old"),
             reverse("hosts:index"),
             _("Look"),
             seen["last"],

@@ -21,6 +21,7 @@ MENU = [
     ("hosts:networks", "hosts.view", "network", _("Networks")),
     ("jobs:index", "jobs.view", "list-check", _("Jobs")),
 ]
+SHORT = {"vms:index": _("VMs")}  # on a phone
 
 
 def address(name: str, user: Person, permission: str) -> str:
@@ -38,7 +39,7 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
     for name, permission, icon, label in MENU:
         url = address(name, request.user, permission)
         if url:
-            items.append({"url": url, "icon": icon, "label": label, "now": False})
+            items.append({"url": url, "icon": icon, "label": label, "short": SHORT.get(name, label), "now": False})
     below = [item for item in items if request.path == item["url"] or request.path.startswith(item["url"])]
     nearest = max(below, key=lambda item: len(item["url"]), default=None)
     if nearest is not None and (nearest["url"] != "/" or request.path == "/"):
