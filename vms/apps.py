@@ -8,3 +8,5 @@ class VmsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("vms.operations")  # registers them with jobs
+        usage = import_module("storage.usage")
+        usage.register(import_module("vms.disk_users").names_by_path)  # storage asks who uses a file
