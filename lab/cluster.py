@@ -10,7 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab import cgroups, containers, full, guests, hosts, identity, network, packages, roots, state, storage
+from lab import (
+    cgroups,
+    containers,
+    faults,
+    full,
+    guests,
+    hosts,
+    identity,
+    limits,
+    network,
+    packages,
+    roots,
+    state,
+    storage,
+)
 from lab.config import CONTAINER, FULL, STORAGE, Host, Lab
 from lab.errors import LabError
 from lab.system import run, say
@@ -39,6 +53,7 @@ def up(lab: Lab, *, with_full: bool = False) -> None:
     packages.install(["base", "full"] if with_full else ["base"])
     lab.images.mkdir(parents=True, exist_ok=True)
     _build_images(lab)
+    limits.raise_limits(lab)
     identity.make_lab_key(lab)
     network.make_switch(lab)
     if with_full:
@@ -75,6 +90,17 @@ def together(many: list[Host], work: Callable[[Host], None]) -> None:
             result.result()
 
 
+def heal(lab: Lab) -> None:
+    """Undo all faults of all hosts; the storage first, for the others wait for it."""
+    made = [host for host in lab.hosts if hosts.is_made(lab, host)]
+    if not made:
+        raise LabError("the lab is down: python3 -m lab up")
+    for host in made:
+        if host.kind == STORAGE:
+            faults.heal(lab, host)
+    together([host for host in made if host.kind != STORAGE], lambda host: faults.heal(lab, host))
+
+
 def down(lab: Lab, *, purge: bool = False) -> None:
     """Remove whatever is there of the lab, half-made or half-gone too; images stay unless `purge`."""
     cgroups.kill(cgroups.lab_group(lab))
@@ -83,6 +109,7 @@ def down(lab: Lab, *, purge: bool = False) -> None:
     network.remove_switch(lab)
     _unmount_below(lab.dir)
     packages.restore_policy()
+    limits.restore_limits(lab)
     for entry in lab.dir.iterdir():
         if purge or entry.name not in KEPT:
             _delete(entry)

@@ -2,9 +2,8 @@
 
 import argparse
 
-from lab import cluster, faults, hosts
-from lab.config import Host, Lab
-from lab.errors import LabError
+from lab import cluster, faults
+from lab.config import Lab
 
 ON_A_HOST = {
     "cut": (faults.cut, "pull the host's network cable"),
@@ -39,8 +38,10 @@ def run_fault(lab: Lab, options: argparse.Namespace) -> None:
     """Do what a `fault` command says."""
     match options.fault:
         case "heal":
-            chosen = [lab.host(options.host)] if options.host else made_hosts(lab)
-            cluster.together(chosen, lambda host: faults.heal(lab, host))
+            if options.host:
+                faults.heal(lab, lab.host(options.host))
+            else:
+                cluster.heal(lab)
         case "storage":
             (faults.storage_hang if options.what == "hang" else faults.storage_resume)(lab)
         case "libvirtd":
@@ -49,11 +50,3 @@ def run_fault(lab: Lab, options: argparse.Namespace) -> None:
             faults.slow_down(lab, lab.host(options.host), delay_ms=options.delay, rate_mbit=options.rate)
         case kind:
             ON_A_HOST[kind][0](lab, lab.host(options.host))
-
-
-def made_hosts(lab: Lab) -> list[Host]:
-    """The hosts that exist; LabError when the lab is down."""
-    found = [host for host in lab.hosts if hosts.is_made(lab, host)]
-    if not found:
-        raise LabError("the lab is down: python3 -m lab up")
-    return found

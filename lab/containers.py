@@ -50,7 +50,7 @@ def prepare(lab: Lab, host: Host) -> None:
     state.update_host(
         lab, host, name=host.name, address=lab.address(host), kind=host.kind, user="root", password=password
     )
-    (folder / "ready").touch()
+    (folder / "ready").write_text(str(root_image))
 
 
 def start(lab: Lab, host: Host) -> None:
@@ -68,7 +68,7 @@ def start(lab: Lab, host: Host) -> None:
         "HOST_NETNS": lab.netns(host),
         "HOST_GROUP": str(group.relative_to(cgroups.root())),
         "HOST_DIR": str(folder),
-        "HOST_LOWER": str(roots.path(lab)),
+        "HOST_LOWER": (folder / "ready").read_text(),
         "LAB_SOURCE": str(Path(__file__).resolve().parent.parent),
         "LAB_PYTHON": sys.executable,
         "LAB_NAME": lab.name,

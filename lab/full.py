@@ -71,7 +71,7 @@ def prepare(lab: Lab, host: Host) -> None:
     state.update_host(
         lab, host, name=host.name, address=lab.address(host), kind=host.kind, user="root", password=password
     )
-    (folder / "ready").touch()
+    (folder / "ready").write_text(str(disk_image(lab)))
 
 
 def start(lab: Lab, host: Host) -> None:
@@ -85,7 +85,7 @@ def start(lab: Lab, host: Host) -> None:
     folder = lab.host_dir(host)
     shutil.rmtree(folder / "uml", ignore_errors=True)
     kernel = [
-        f"umid={host.name}", f"uml_dir={folder}/uml", f"mem={MEMORY}", f"ubd0={folder}/disk.cow,{disk_image(lab)}",
+        f"umid={host.name}", f"uml_dir={folder}/uml", f"mem={MEMORY}", f"ubd0={folder}/disk.cow,{(folder / 'ready').read_text()}",
         "root=/dev/ubda", "rw", "init=/usr/local/sbin/lab-init", "vec0:transport=raw,ifname=p0,depth=64",
         "con=null", "con0=null,fd:1", "con1=null", "ssl=null", "quiet", "net.ifnames=0",
         f"lab.seed={folder}/seed", f"lab.address={lab.address(host)}/24", f"lab.mac={lab.mac(host)}",
