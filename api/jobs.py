@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Query, Router
+from ninja import Query, Router, Status
 from ninja.pagination import LimitOffsetPagination, paginate
 
 from access.rules import visible
@@ -45,4 +45,4 @@ def cancel_job(request: HttpRequest, job_id: int) -> Any:
     if not cancel(job, request.user):
         raise Refused("It has ended, or it can't be stopped any more.")
     job.refresh_from_db()
-    return 202, job
+    return Status(202, job)

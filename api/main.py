@@ -1,11 +1,11 @@
 """The API itself: its parts, its errors, its OpenAPI page."""
 
-from django.contrib.auth.decorators import login_not_required, login_required
+from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 
 from api import hosts, jobs, problems, storage, vms
-from api.auth import AUTH
+from api.auth import AUTH, reader_required
 
 api = NinjaAPI(
     title="Drover",
@@ -14,7 +14,7 @@ api = NinjaAPI(
     urls_namespace="api",
     auth=AUTH,
     docs_url="/docs",
-    docs_decorator=login_required,
+    docs_decorator=reader_required,
 )
 api.add_router("/hosts", hosts.router)
 api.add_router("/pools", storage.pools)

@@ -1,0 +1,108 @@
+"""The migration operation and its dialog; what the real lab does is in tests/faults/test_migration.py."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from access.models import User
+from hosts.models import Host
+from jobs.engine import enqueue
+from jobs.errors import Refused
+from jobs.models import Job
+from tests.factories import make_host, make_pool, make_vm
+from virt.migration import Options
+from vms.migration import MigrateVm
+from vms.models import Vm
+from vms.states import VmState
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def two() -> list[Host]:
+    return [make_host("vmhost1"), make_host("vmhost2")]
+
+
+@pytest.fixture
+def vm(two: list[Host]) -> Vm:
+    return make_vm(two[0], pool=make_pool("vmstorage", *two))
+
+
+def test_it_works(admin: User, vm: Vm, two: list[Host]) -> None:
+    job = enqueue(MigrateVm(vm, {"host": two[1].pk}), user=admin)
+    assert job.title == "Migrate web-07 → vmhost2"
+    assert job.params["host"] == two[1].pk
+    assert [f"vm:{vm.uuid}", 1] in job.locks
+    assert [f"migrate:host:{two[1].pk}", 2] in job.locks
+
+
+def test_best_place_is_chosen(admin: User, vm: Vm, two: list[Host]) -> None:
+    assert enqueue(MigrateVm(vm, {"host": None}), user=admin).params["host"] == two[1].pk
+
+
+def test_refused_with_the_reason_beside_the_host(admin: User, vm: Vm, two: list[Host]) -> None:
+    Host.objects.filter(pk=two[1].pk).update(maintenance=True)
+    with pytest.raises(Refused, match="maintenance") as refused:
+        enqueue(MigrateVm(vm, {"host": two[1].pk}), user=admin)
+    assert refused.value.field == "host"
+    assert not Job.objects.exists()
+
+
+def test_already_there(admin: User, vm: Vm, two: list[Host]) -> None:
+    with pytest.raises(Refused, match="already there"):
+        enqueue(MigrateVm(vm, {"host": two[0].pk}), user=admin)
+
+
+def test_a_vm_that_is_off_moves_offline(admin: User, vm: Vm, two: list[Host]) -> None:
+    Vm.objects.update(observed_state=VmState.OFF)
+    vm.refresh_from_db()
+    assert enqueue(MigrateVm(vm, {"host": two[1].pk, "mode": "live"}), user=admin).params["mode"] == "offline"
+
+
+def test_tunnelled_and_tls_do_not_go_together(admin: User, vm: Vm, two: list[Host]) -> None:
+    with pytest.raises(Refused) as refused:
+        enqueue(MigrateVm(vm, {"host": two[1].pk, "tunnelled": True, "tls": True}), user=admin)
+    assert refused.value.field == "transport"
+
+
+def test_dialog_lists_hosts_and_reasons(admin_client: Client, vm: Vm, two: list[Host]) -> None:
+    make_host("vmhost3", maintenance=True)
+    page = admin_client.get(reverse("vms:migrate", args=[vm.uuid]), headers={"HX-Request": "true"}).content.decode()
+    assert "vmhost2" in page
+    assert "It is in maintenance." in page
+
+
+def test_dialog_starts_the_job(admin_client: Client, vm: Vm, two: list[Host]) -> None:
+    answer = admin_client.post(reverse("vms:migrate", args=[vm.uuid]), {"host": two[1].pk, "mode": "live"})
+    job = Job.objects.get()
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == job.get_absolute_url()
+
+
+def test_dialog_says_what_is_wrong_beside_the_field(admin_client: Client, vm: Vm, two: list[Host]) -> None:
+    data = {"host": two[1].pk, "mode": "live", "bandwidth_mib": "-3", "address": "a b; rm -rf /"}
+    answer = admin_client.post(reverse("vms:migrate", args=[vm.uuid]), data)
+    assert answer.status_code == 422
+    assert answer.content.count(b"field-error") >= 2
+    assert not Job.objects.exists()
+
+
+def test_lab_user_may_not(client: Client, lab_user: User, vm: Vm) -> None:
+    client.force_login(lab_user)
+    assert client.get(reverse("vms:migrate", args=[vm.uuid])).status_code == 403
+
+
+def test_stranger_sees_the_login_page(client: Client, vm: Vm) -> None:
+    answer = client.get(reverse("vms:migrate", args=[vm.uuid]))
+    assert answer.status_code == 302
+    assert "/login" in answer.headers["Location"]
+
+
+def test_the_same_by_hand() -> None:
+    options = Options(bandwidth_bytes_s=10 * 1024**2, compression=True)
+    command = options.command("web-07", "qemu+ssh://root@a/system", "qemu+ssh://root@b/system", "10.0.0.2")
+    assert command == [
+        *("virsh", "-c", "qemu+ssh://root@a/system", "migrate", "--p2p", "--live", "--abort-on-error"),
+        *("--persistent", "--undefinesource", "--auto-converge", "--compressed", "--bandwidth", "10"),
+        *("web-07", "qemu+ssh://root@b/system", "tcp://10.0.0.2"),
+    ]
