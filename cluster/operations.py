@@ -6,6 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from hosts import sync as host_sync
 from hosts.cpu import refresh_if_stale
 from hosts.models import Host
 from hosts.operations.base import HostOperation
@@ -15,10 +16,12 @@ from jobs.errors import Failed, Refused
 from jobs.models import Job
 from jobs.operations import Lock, by_name, register
 from jobs.run import Run
+from storage import sync as storage_sync
 from ui import live
 from virt import ssh
 from virt.connection import connect
 from virt.errors import VirtError
+from vms import sync as vm_sync
 from vms.destinations import LIVE, OFFLINE, Destination, destinations
 from vms.models import Vm
 from vms.states import ALIVE, STARTABLE
@@ -182,3 +185,25 @@ class RemoveHost(HostOperation):
             ssh.remove_key(host.target)
         except VirtError as error:
             run.warn(_("Drover's key stays on the host: %(why)s") % {"why": error.message})
+
+
+@register
+class RefreshHost(HostOperation):
+    """Read everything of a host anew: itself, networks, pools and VMs. The watch does it all the time by itself."""
+
+    name = "hosts.refresh"
+    verb = gettext_lazy("Read anew")
+
+    def run(self, run: Run) -> dict[str, Any]:
+        """Raises HostUnreachable and its kinds."""
+        host = self.target
+        steps = (
+            (_("Host"), host_sync.refresh_host),
+            (_("Networks"), host_sync.refresh_networks),
+            (_("Pools"), storage_sync.refresh_pools),
+            (_("VMs"), vm_sync.refresh_vms),
+        )
+        for place, (word, refresh) in enumerate(steps):
+            run.progress(100.0 * place / len(steps), word)
+            refresh(host)
+        return {}

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from hosts.states import COLOUR, HostState, SetupStep, Transport
@@ -189,6 +190,11 @@ class Network(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("hosts:network", args=[self.pk])
 
+    @property
+    def is_ours(self) -> bool:
+        """Defined through Drover, so that what it shall be is known; else it was found on hosts."""
+        return bool(self.spec)
+
 
 class NetworkOnHost(models.Model):
     """What one host holds under a network's name."""
@@ -207,6 +213,15 @@ class NetworkOnHost(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["network", "host"], name="network_once_a_host")]
+
+    @property
+    def colour(self) -> str:
+        return "red" if self.missing_since else "green" if self.is_active else "secondary"
+
+    def get_state_display(self) -> str:
+        if self.missing_since:
+            return gettext("missing")
+        return gettext("active") if self.is_active else gettext("stopped")
 
 
 class ClusterCpu(models.Model):

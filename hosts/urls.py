@@ -1,6 +1,6 @@
 from django.urls import path
 
-from hosts.views import care, hosts, setup
+from hosts.views import care, hosts, networks, setup
 
 app_name = "hosts"
 urlpatterns = [
@@ -8,7 +8,15 @@ urlpatterns = [
     path("add", setup.add, name="add"),
     path("trust", care.trust, name="trust"),
     path("common-cpu", care.common_cpu, name="common_cpu"),
+    path("networks/", networks.networks, name="networks"),
+    path("networks/add", networks.add, name="network_add"),
+    path("networks/<int:pk>/", networks.network, name="network"),
+    path("networks/<int:pk>/define-missing", networks.define_missing, name="network_define_missing"),
+    path("networks/<int:pk>/<slug:verb>", networks.change, name="network_change"),
     path("<int:pk>/", hosts.detail, name="detail"),
+    path("<int:pk>/charts", hosts.charts, name="charts"),
+    path("<int:pk>/menu", hosts.menu, name="menu"),
+    path("<int:pk>/networks", hosts.networks_of, name="networks_of"),
     path("<int:pk>/setup", setup.setup, name="setup"),
     path("<int:pk>/setup/probe", setup.probe, name="probe"),
     path("<int:pk>/setup/pin", setup.pin, name="pin"),

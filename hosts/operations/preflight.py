@@ -6,6 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from hosts import sync
 from hosts.models import Host
 from hosts.operations.base import HostOperation
 from hosts.operations.checks import Found, all_checks
@@ -86,29 +87,7 @@ class PreflightHost(HostOperation):
         self.store(trusted_hosts=trusted)
 
     def _keep_facts(self, found: Found) -> None:
-        values: dict[str, Any] = {}
-        if found.machine is not None:
-            values |= {
-                "hostname": found.machine.hostname,
-                "os_name": found.machine.os_name[:100],
-                "has_kvm": found.machine.has_kvm,
-                "bridges": list(found.machine.bridges),
-                "clock_offset_s": round(found.machine.clock_offset_s, 2),
-            }
+        """So that the page of a host that is being added says what it is; later the watch writes them."""
         if found.hypervisor is not None:
-            now = found.hypervisor
-            values |= {
-                "hostname": now.hostname[:255],
-                "uuid": now.uuid or None,
-                "arch": now.arch,
-                "cpu_model": now.cpu_model,
-                "cpu_vendor": now.cpu_vendor,
-                "cpus": now.cpus,
-                "cpu_mhz": now.cpu_mhz,
-                "memory_bytes": now.memory_bytes,
-                "libvirt_version": now.libvirt_version,
-                "qemu_version": now.qemu_version,
-                "domain_types": list(now.domain_types),
-            }
-        if values and not self.target.is_managed:  # a managed host's facts are the watch's to write
-            self.store(**values)
+            sync.store_facts(self.target.pk, found.hypervisor, found.machine, timezone.now())
+            self.target.refresh_from_db()

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from access.rules import can, permission_required, visible
+from access.rules import PersonRequest, can, permission_required, visible
 from hosts.forms import EvacuateForm, HostForm, MaintenanceForm, NameForm, RemoveForm
 from hosts.models import Host
 from hosts.operations.care import FIELDS
@@ -22,12 +22,12 @@ from ui.htmx import is_partial, job_response, note_response, render_dialog
 Params = Callable[[Any], dict[str, Any]]
 
 
-def find(request: HttpRequest, pk: int) -> Host:
+def find(request: PersonRequest, pk: int) -> Host:
     return get_object_or_404(visible(request.user, Host.objects.all()), pk=pk)
 
 
 def _dialog(
-    request: HttpRequest, host: Host, form: forms.Form, operation: Callable[[], Operation], template: str, **more: Any
+    request: PersonRequest, host: Host, form: forms.Form, operation: Callable[[], Operation], template: str, **more: Any
 ) -> HttpResponse:
     """Show the dialog, or on POST enqueue its operation; what is wrong stands beside the field."""
     refusal = operation().refusal(request.user, host)
@@ -40,7 +40,7 @@ def _dialog(
     return render_dialog(request, template, {"host": host, "form": form, "refusal": refusal, **more}, status=status)
 
 
-def _after(request: HttpRequest, host: Host, job: Job) -> HttpResponse:
+def _after(request: PersonRequest, host: Host, job: Job) -> HttpResponse:
     """The dialog closes and the dock shows the job; a host that is being added goes back to its steps."""
     if job.operation == "hosts.remove" and is_partial(request):
         return HttpResponse(status=204, headers={"HX-Redirect": redirect("hosts:index").url})
@@ -55,7 +55,7 @@ def _key(host: Host, job: Job) -> list[int]:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("hosts.manage")
-def edit(request: HttpRequest, pk: int) -> HttpResponse:
+def edit(request: PersonRequest, pk: int) -> HttpResponse:
     host = find(request, pk)
     now = {field: getattr(host, field) for field in FIELDS}
     form = HostForm(request.POST or None, host=host, initial={**now, "port": host.port or None})
@@ -69,7 +69,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("hosts.manage")
-def maintenance(request: HttpRequest, pk: int) -> HttpResponse:
+def maintenance(request: PersonRequest, pk: int) -> HttpResponse:
     """Begin maintenance, with or without moving the VMs away; or end it."""
     host = find(request, pk)
     form = MaintenanceForm(request.POST or None)
@@ -85,7 +85,7 @@ def maintenance(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("hosts.manage")
-def evacuate(request: HttpRequest, pk: int) -> HttpResponse:
+def evacuate(request: PersonRequest, pk: int) -> HttpResponse:
     host = find(request, pk)
     form = EvacuateForm(request.POST or None)
 
@@ -97,7 +97,7 @@ def evacuate(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("hosts.manage")
-def declare_off(request: HttpRequest, pk: int) -> HttpResponse:
+def declare_off(request: PersonRequest, pk: int) -> HttpResponse:
     host = find(request, pk)
     form = NameForm(request.POST or None, host=host)
     return _dialog(request, host, form, lambda: by_name("hosts.declare_off")(host), "hosts/_declare_off_dialog.html")
@@ -105,7 +105,7 @@ def declare_off(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("hosts.manage")
-def remove(request: HttpRequest, pk: int) -> HttpResponse:
+def remove(request: PersonRequest, pk: int) -> HttpResponse:
     host = find(request, pk)
     form = RemoveForm(request.POST or None, host=host)
 
@@ -119,7 +119,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("hosts.manage")
-def repin(request: HttpRequest, pk: int) -> HttpResponse:
+def repin(request: PersonRequest, pk: int) -> HttpResponse:
     """Old and new fingerprints side by side. A job asks for the new ones: that is a button in the dialog."""
     host = find(request, pk)
     form = forms.Form(request.POST or None)
@@ -143,7 +143,7 @@ ONE_CLICK = {
 
 @require_POST
 @permission_required("hosts.manage")
-def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+def act(request: PersonRequest, pk: int, verb: str) -> HttpResponse:
     """Buttons without a dialog."""
     host = find(request, pk)
     if verb not in ONE_CLICK:
@@ -158,7 +158,7 @@ def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     return job_response(request, job)
 
 
-def repin_again(request: HttpRequest, host: Host) -> HttpResponse:
+def repin_again(request: PersonRequest, host: Host) -> HttpResponse:
     """The open dialog goes on: it shows the new keys as soon as the host has answered."""
     job = Job.objects.filter(operation="hosts.probe", target_key=str(host.pk)).first()
     return render_dialog(request, "hosts/_repin_dialog.html", {"host": host, "form": forms.Form(), "job": job})
@@ -166,7 +166,7 @@ def repin_again(request: HttpRequest, host: Host) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("hosts.manage")
-def trust(request: HttpRequest) -> HttpResponse:
+def trust(request: PersonRequest) -> HttpResponse:
     form = forms.Form(request.POST or None)
     members = list(Host.objects.filter(is_managed=True, transport__in=["ssh", "local"]).only("name", "address"))
     if request.method == "POST":
@@ -181,13 +181,13 @@ def trust(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @permission_required("hosts.manage")
-def common_cpu(request: HttpRequest) -> HttpResponse:
+def common_cpu(request: PersonRequest) -> HttpResponse:
     return job_response(request, enqueue(by_name("hosts.common_cpu")(), user=request.user))
 
 
 @require_GET
 @permission_required("hosts.view")
-def checks(request: HttpRequest, pk: int) -> HttpResponse:
+def checks(request: PersonRequest, pk: int) -> HttpResponse:
     """What the last look over found; the whole list, on the host's page and alone."""
     host = find(request, pk)
     context = {"host": host, "can_manage": can(request.user, "hosts.manage")}

@@ -4,19 +4,20 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from access.models import User
-from access.rules import can, permission_required, visible
-from hosts.models import ClusterCpu, Host
+from access.rules import PersonRequest, can, permission_required, visible
+from hosts import metrics
+from hosts.models import ClusterCpu, Host, NetworkOnHost
 from hosts.operations.trust import TrustHosts
 from hosts.states import HostState, Level
 from jobs.models import Job
 from jobs.operations import by_name
-from ui.htmx import is_partial
+from ui.htmx import is_partial, render_dialog
 
 PER_PAGE = 50
 BIG = ("cpu_xml", "machine_types", "preflight", "host_keys", "offered_keys", "last_error_technical", "topology")
@@ -25,7 +26,7 @@ STATES = {"up": HostState.UP, "unreachable": HostState.UNREACHABLE, "refused": H
 
 @require_GET
 @permission_required("hosts.view")
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: PersonRequest) -> HttpResponse:
     hosts = _filtered(request, visible(request.user, Host.objects.filter(is_managed=True)).defer(*BIG))
     page = Paginator(hosts, PER_PAGE).get_page(request.GET.get("page"))
     _count_vms(page.object_list)
@@ -41,7 +42,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "hosts/index.html", context)
 
 
-def _filtered(request: HttpRequest, hosts: QuerySet[Host]) -> QuerySet[Host]:
+def _filtered(request: PersonRequest, hosts: QuerySet[Host]) -> QuerySet[Host]:
     words, state = request.GET.get("q", "").strip()[:100], request.GET.get("state", "")
     if words:
         hosts = hosts.filter(Q(name__icontains=words) | Q(address__icontains=words) | Q(hostname__icontains=words))
@@ -99,7 +100,7 @@ def _cpus(hosts: list[Host]) -> list[dict[str, Any]]:
 
 @require_GET
 @permission_required("hosts.view")
-def detail(request: HttpRequest, pk: int) -> HttpResponse:
+def detail(request: PersonRequest, pk: int) -> HttpResponse:
     """The page; for htmx only its header and figures, which change every few seconds."""
     host = get_object_or_404(visible(request.user, Host.objects.defer("cpu_xml", "machine_types")), pk=pk)
     context = _about(request.user, host)
@@ -108,12 +109,16 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     key = str(host.pk)
     jobs = visible(request.user, Job.objects.filter(target_kind="host", target_key=key))
     context |= {
-        "networks": host.networks.select_related("network").defer("xml", "leases").order_by("network__name"),
+        "networks": _networks(host),
         "jobs": jobs.select_related("user")[:10] if can(request.user, "jobs.view") else [],
         "can_see_vms": can(request.user, "vms.view"),
         "can_see_storage": can(request.user, "storage.view"),
     }
     return render(request, "hosts/detail.html", context)
+
+
+def _networks(host: Host) -> QuerySet[NetworkOnHost]:
+    return host.networks.select_related("network").defer("xml", "leases").order_by("network__name")
 
 
 def _about(user: User, host: Host) -> dict[str, Any]:
@@ -132,3 +137,26 @@ def _about(user: User, host: Host) -> dict[str, Any]:
             operation="hosts.evacuate", target_key=str(host.pk), state__in=["queued", "running", "waiting"]
         ).first(),
     }
+
+
+@require_GET
+@permission_required("hosts.view")
+def networks_of(request: PersonRequest, pk: int) -> HttpResponse:
+    host = get_object_or_404(visible(request.user, Host.objects.only("pk", "name")), pk=pk)
+    return render(request, "hosts/_networks_of_host.html", {"host": host, "networks": _networks(host)})
+
+
+@require_GET
+@permission_required("hosts.manage")
+def menu(request: PersonRequest, pk: int) -> HttpResponse:
+    """Every action on the host, with why not."""
+    host = get_object_or_404(visible(request.user, Host.objects.defer("cpu_xml", "machine_types")), pk=pk)
+    return render_dialog(request, "hosts/_menu_dialog.html", _about(request.user, host))
+
+
+@require_GET
+@permission_required("hosts.view")
+def charts(request: PersonRequest, pk: int) -> JsonResponse:
+    """CPU, memory and load of the last hour as columns of figures; from a local file, no host is asked."""
+    host = get_object_or_404(visible(request.user, Host.objects.only("pk", "memory_bytes")), pk=pk)
+    return JsonResponse({**metrics.history("host", str(host.pk)), "memory_bytes": host.memory_bytes})

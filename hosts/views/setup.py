@@ -1,11 +1,11 @@
 """Adding a host: one page per host whose content follows its step. Works with and without JavaScript."""
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from access.rules import permission_required, visible
+from access.rules import PersonRequest, permission_required, visible
 from hosts.forms import HostForm, PasswordForm
 from hosts.models import Host
 from hosts.operations.onboarding import AcceptHost, InstallKey, PinKeys, ProbeHost, TryLogin
@@ -22,7 +22,7 @@ from ui.htmx import is_partial, render_dialog
 
 @require_http_methods(["GET", "POST"])
 @permission_required("hosts.manage")
-def add(request: HttpRequest) -> HttpResponse:
+def add(request: PersonRequest) -> HttpResponse:
     """The first step: name and address. Makes the row, which nothing looks after yet, and asks for the SSH keys."""
     form = HostForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -54,7 +54,7 @@ def _make(form: HostForm) -> Host:
 
 @require_GET
 @permission_required("hosts.manage")
-def setup(request: HttpRequest, pk: int) -> HttpResponse:
+def setup(request: PersonRequest, pk: int) -> HttpResponse:
     """The page of the present step, or only its changing part for htmx."""
     host = get_object_or_404(visible(request.user, Host.objects.all()), pk=pk)
     if host.is_managed and not is_partial(request):
@@ -63,7 +63,7 @@ def setup(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _show(
-    request: HttpRequest, host: Host, *, form: PasswordForm | None = None, refused: Text = "", status: int = 200
+    request: PersonRequest, host: Host, *, form: PasswordForm | None = None, refused: Text = "", status: int = 200
 ) -> HttpResponse:
     job = Job.objects.filter(target_kind="host", target_key=str(host.pk)).first()
     levels = [check["level"] for check in host.preflight]
@@ -83,7 +83,7 @@ def _show(
     return render(request, "hosts/setup.html", context, status=status)
 
 
-def _step(request: HttpRequest, host: Host, operation: Operation) -> HttpResponse:
+def _step(request: PersonRequest, host: Host, operation: Operation) -> HttpResponse:
     """Enqueue a step's operation and show the page with its progress; beside it why it was refused."""
     try:
         enqueue(operation, user=request.user)
@@ -92,20 +92,20 @@ def _step(request: HttpRequest, host: Host, operation: Operation) -> HttpRespons
     return _show(request, host) if is_partial(request) else redirect("hosts:setup", host.pk)
 
 
-def _host_being_added(request: HttpRequest, pk: int) -> Host:
+def _host_being_added(request: PersonRequest, pk: int) -> Host:
     return get_object_or_404(visible(request.user, Host.objects.filter(is_managed=False)), pk=pk)
 
 
 @require_POST
 @permission_required("hosts.manage")
-def probe(request: HttpRequest, pk: int) -> HttpResponse:
+def probe(request: PersonRequest, pk: int) -> HttpResponse:
     host = _host_being_added(request, pk)
     return _step(request, host, ProbeHost(host))
 
 
 @require_POST
 @permission_required("hosts.manage")
-def pin(request: HttpRequest, pk: int) -> HttpResponse:
+def pin(request: PersonRequest, pk: int) -> HttpResponse:
     """The person compared the fingerprint; the form carries the keys that were on the page, not what came since."""
     host = _host_being_added(request, pk)
     shown = set(request.POST.getlist("fingerprint"))
@@ -115,7 +115,7 @@ def pin(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @permission_required("hosts.manage")
-def install_key(request: HttpRequest, pk: int) -> HttpResponse:
+def install_key(request: PersonRequest, pk: int) -> HttpResponse:
     """The password goes to Redis for some minutes and to the worker by reference: never to a row."""
     host = _host_being_added(request, pk)
     form = PasswordForm(request.POST)
@@ -133,20 +133,20 @@ def install_key(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @permission_required("hosts.manage")
-def try_login(request: HttpRequest, pk: int) -> HttpResponse:
+def try_login(request: PersonRequest, pk: int) -> HttpResponse:
     host = _host_being_added(request, pk)
     return _step(request, host, TryLogin(host))
 
 
 @require_POST
 @permission_required("hosts.manage")
-def preflight(request: HttpRequest, pk: int) -> HttpResponse:
+def preflight(request: PersonRequest, pk: int) -> HttpResponse:
     host = _host_being_added(request, pk)
     return _step(request, host, PreflightHost(host))
 
 
 @require_POST
 @permission_required("hosts.manage")
-def accept(request: HttpRequest, pk: int) -> HttpResponse:
+def accept(request: PersonRequest, pk: int) -> HttpResponse:
     host = _host_being_added(request, pk)
     return _step(request, host, AcceptHost(host))
