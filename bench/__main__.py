@@ -1,0 +1,67 @@
+"""`python -m bench`: measure all rows, or those that are named, and print the table."""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from bench import database
+from bench.table import Result, table
+
+ROWS = {
+    "list": "bench.pages:vm_list",
+    "pages": "bench.pages:pages",
+    "sweep": "bench.sweep:sweep",
+}
+
+
+def row(name: str) -> Callable[[], list[Result]]:
+    module, _colon, function = ROWS[name].partition(":")
+    found: Callable[[], list[Result]] = getattr(import_module(module), function)
+    return found
+
+
+def run(names: list[str]) -> list[Result]:
+    results = []
+    for name in names:
+        sys.stderr.write(f"{name}:\n")
+        began = time.monotonic()
+        results += row(name)()
+        sys.stderr.write(f"  ({time.monotonic() - began:.0f} s)\n")
+    return results
+
+
+def show(results: list[Result]) -> None:
+    sys.stdout.write(f"\n{table(results)}\n")
+    for one in results:
+        if one.notes:
+            sys.stdout.write(f"\n{one.what}\n" + "".join(f"  {note}\n" for note in one.notes))
+    over = [one.what for one in results if not one.is_ok]
+    sys.stdout.write(f"\n{len(results) - len(over)} of {len(results)} within their target.\n")
+    if over:
+        sys.stdout.write("Over: " + "; ".join(over) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures what Drover promises of its speed.")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"which to measure (all): {', '.join(ROWS)}")
+    parser.add_argument(
+        "--data", type=Path, help="keep the large database in this folder, or use the one that is there"
+    )
+    given = parser.parse_args()
+    names = given.rows or list(ROWS)
+    unknown = set(names) - set(ROWS)
+    if unknown:
+        parser.error(f"no such row: {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="drover-bench-") as folder:
+        database.set_up((given.data or Path(folder) / "data").absolute())
+        show(run(names))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""A database of the bench's own, with the large cluster in it, opened as the running product opens its own."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.seed import Cluster
+
+
+def set_up(folder: Path) -> None:
+    """Give Django this folder for everything it writes. Before anything that needs settings is imported."""
+    import django
+
+    os.environ["DROVER_VAR"] = str(folder)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "cluster.settings"
+    for name in ("DATABASE_URL", "REDIS_URL", "DROVER_DEBUG"):
+        os.environ.pop(name, None)
+    folder.mkdir(parents=True, exist_ok=True)
+    django.setup()
+
+
+@cache
+def empty() -> None:
+    """Make the tables, once."""
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0, interactive=False)
+
+
+@cache
+def large() -> "Cluster":
+    """The large cluster, once for all rows that need it."""
+    from django.db import connection
+
+    from bench.seed import Cluster, seed
+    from hosts.models import Host
+
+    empty()
+    if Host.objects.exists():
+        return Cluster.found()
+    made = seed()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    return made
