@@ -164,7 +164,7 @@ def commands() -> dict[str, str]:
     if env_bool("DROVER_LOCAL_HOST", default=True) and not libvirt_answers() and not Path("/run/systemd/system").exists():
         as_root = "" if os.geteuid() == 0 else "sudo scripts/with_parent $$ "
         for daemon in ("virtlogd", "libvirtd"):
-            found[daemon] = as_root + daemon
+            found[daemon] = f"{as_root}env LIBVIRT_LOG_OUTPUTS=3:file:$DROVER_VAR/run/{daemon}.log {daemon}"
     return found
 
 
