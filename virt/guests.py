@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import libvirt
+from lxml import etree
 
 from virt.connection import connect
 from virt.errors import HostUnreachable, VirtError
@@ -121,8 +122,17 @@ def set_texts(conn: "libvirt.virConnect", uuid: str, *, title: str, description:
     flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
     domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_TITLE, title or None, None, None, flags)
     domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, description or None, None, None, flags)
-    xml = None if note == VmNote() else serialise(note_element(note))
+    xml = None if note == VmNote() else _without_namespace(note)
     domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, xml, "drover", NAMESPACE, flags)
+
+
+def _without_namespace(note: VmNote) -> str:
+    """setMetadata adds the namespace itself, and refuses an element that has it already (virXMLInjectNamespace)."""
+    element = note_element(note)
+    for node in element.iter():
+        node.tag = etree.QName(node).localname
+    etree.cleanup_namespaces(element)
+    return serialise(element)
 
 
 def set_vcpus(conn: "libvirt.virConnect", uuid: str, vcpus: int, max_vcpus: int | None = None) -> str:

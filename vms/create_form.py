@@ -197,6 +197,8 @@ class CreateForm(forms.Form):
         }
         for field, options in choices.items():
             self.fields[field].choices = options  # type: ignore[attr-defined]
+        families = choices["image"][0][1]
+        self.fields["image"].initial = families[0][0] if isinstance(families, list) else ""
         if not sees_everything(user):
             del self.fields["owner"]
         sources = source_choices()

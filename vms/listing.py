@@ -76,6 +76,7 @@ class Token:
     kind: str
     label: str
     value: str
+    shown: str
     without: str
 
 
@@ -198,8 +199,8 @@ class Listing:
         for kind, values in self.values.items():
             for value in values:
                 rest = [one for one in values if one != value]
-                shown = self._shown(kind, value)
-                found.append(Token(kind, str(FILTERS[kind]), shown, self.address(**{kind: rest})))
+                without = self.address(**{kind: rest})
+                found.append(Token(kind, str(FILTERS[kind]), value, self._shown(kind, value), without))
         return found
 
     def _shown(self, kind: str, value: str) -> str:

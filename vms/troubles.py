@@ -25,7 +25,7 @@ class Way:
     url: str
     is_dialog: bool = True
     is_danger: bool = False
-    fields: tuple[tuple[str, str], ...] = ()
+    is_post: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,11 @@ def _last_job(vm: Vm, user: User) -> list[Trouble]:
         return []
     result: dict[str, Any] = job.result
     if job.operation == "vms.shutdown" and result.get("choice") == "off" and vm.is_alive:
-        more = Way(_("Wait 2 more minutes"), reverse("vms:act", args=[vm.uuid, "shutdown"]), is_dialog=False)
+        more = Way(_("Wait 2 more minutes"), reverse("vms:act", args=[vm.uuid, "shutdown"]), is_dialog=False, is_post=True)
         off = Way(_("Force off…"), reverse("vms:confirm", args=[vm.uuid]) + "?verb=force-off", is_danger=True)
         return [Trouble("warning", _("It did not shut down"), job.error, [more, off], job)]
     if job.operation == "vms.start" and vm.state in STARTABLE and result.get("silent_hosts"):
-        ways = [Way(_("Try again"), reverse("vms:act", args=[vm.uuid, "start"]), is_dialog=False)]
+        ways = [Way(_("Try again"), reverse("vms:act", args=[vm.uuid, "start"]), is_dialog=False, is_post=True)]
         if silent_hosts(vm):
             ways.append(Way(_("Start anyway…"), reverse("vms:start_anyway", args=[vm.uuid]), is_danger=True))
         return [Trouble("warning", _("Not started, to be safe"), job.error, ways, job)]

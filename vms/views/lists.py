@@ -23,7 +23,9 @@ ON_HOST = 25
 def index(request: PersonRequest) -> HttpResponse:
     listing = Listing(request.user, request.GET)
     rows = with_actions(request, listing.rows)
+    here = request.path + listing.address(page=listing.page.number if listing.page.number > 1 else "")
     context = {
+        "here": here,
         "listing": listing,
         "page": listing.page,
         "rows": rows,
@@ -35,7 +37,12 @@ def index(request: PersonRequest) -> HttpResponse:
         "may_delete": can(request.user, "vms.delete"),
         "may_migrate": can(request.user, "vms.migrate"),
     }
-    return render(request, "vms/_list.html" if is_partial(request) else "vms/index.html", context)
+    if not is_partial(request):
+        return render(request, "vms/index.html", context)
+    response = render(request, "vms/_list.html", context)
+    if request.htmx.trigger != "vm-list":  # not for the list's own live refresh
+        response.headers["HX-Push-Url"] = here
+    return response
 
 
 def with_actions(request: PersonRequest, vms: list[Vm]) -> list[tuple[Vm, dict[str, str] | None]]:
