@@ -195,6 +195,11 @@ class Network(models.Model):
         """Defined through Drover, so that what it shall be is known; else it was found on hosts."""
         return bool(self.spec)
 
+    @property
+    def summary(self) -> str:
+        """Its addresses, or the bridge it is; "" for one that was found and is described by its hosts."""
+        return str(self.spec.get("cidr") or self.spec.get("bridge") or "")
+
 
 class NetworkOnHost(models.Model):
     """What one host holds under a network's name."""

@@ -6,6 +6,7 @@ app_name = "hosts"
 urlpatterns = [
     path("", hosts.index, name="index"),
     path("add", setup.add, name="add"),
+    path("cluster", hosts.cluster, name="cluster"),
     path("trust", care.trust, name="trust"),
     path("common-cpu", care.common_cpu, name="common_cpu"),
     path("networks/", networks.networks, name="networks"),

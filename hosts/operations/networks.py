@@ -119,7 +119,7 @@ class ApplyNetwork(_NetworkOperation):
     UNDO: ClassVar[str] = "defined_by_us"
 
     def host(self) -> Host:
-        host = Host.objects.filter(pk=self.params.get("host"), is_managed=True).first()
+        host = Host.objects.filter(pk=self.params.get("host") or 0, is_managed=True).first()
         if host is None:
             raise Refused(_("The host no longer belongs to the cluster."))
         return host

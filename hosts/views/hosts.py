@@ -42,6 +42,13 @@ def index(request: PersonRequest) -> HttpResponse:
     return render(request, "hosts/index.html", context)
 
 
+@require_GET
+@permission_required("hosts.view")
+def cluster(request: PersonRequest) -> HttpResponse:
+    """The part of the list's page that is about all hosts together."""
+    return render(request, "hosts/_cluster.html", _cluster(request.user))
+
+
 def _filtered(request: PersonRequest, hosts: QuerySet[Host]) -> QuerySet[Host]:
     words, state = request.GET.get("q", "").strip()[:100], request.GET.get("state", "")
     if words:
