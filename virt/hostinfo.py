@@ -41,7 +41,14 @@ class NodeFigures:
     at: float
     cpu_busy_ns: int | None = None
     cpu_all_ns: int | None = None
-    memory_free_bytes: int | None = None
+    memory_free_bytes: int | None = None  # with what caches could give back
+    memory_all_bytes: int | None = None
+
+    def free_of(self, memory_bytes: int) -> int | None:
+        """Free memory of a host whose size is said to be memory_bytes: in a container the two sources differ."""
+        if self.memory_free_bytes is None or self.memory_all_bytes is None or not memory_bytes:
+            return self.memory_free_bytes
+        return max(0, memory_bytes - (self.memory_all_bytes - self.memory_free_bytes))
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Pulse:
 def node_figures(conn: "libvirt.virConnect") -> NodeFigures:
     """Two calls. Raises VirtError."""
     at = time.monotonic()
-    busy = total = free = None
+    busy = total = free = size = None
     try:
         with translated():
             cpu = conn.getCPUStats(libvirt.VIR_NODE_CPU_STATS_ALL_CPUS, 0)
@@ -81,10 +88,11 @@ def node_figures(conn: "libvirt.virConnect") -> NodeFigures:
         with translated():
             memory = conn.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS, 0)
         free = sum(memory.get(name, 0) for name in ("free", "buffers", "cached")) * 1024
+        size = memory.get("total", 0) * 1024
     except Unsupported:
         with translated():
             free = conn.getFreeMemory()
-    return NodeFigures(at, busy, total, free)
+    return NodeFigures(at, busy, total, free, size)
 
 
 def cpu_percent(before: NodeFigures | None, now: NodeFigures) -> float | None:

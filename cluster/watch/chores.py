@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from cluster.watch.crew import Crew, Late
 from cluster.watch.pools import PoolReader
+from cluster.watch.side import CALL_S, Side
 from cluster.watch.store import Store
 from hosts import sync as hosts_sync
 from hosts.models import Host
@@ -24,7 +25,7 @@ from virt.errors import VirtError
 from virt.events import Kind, Note
 from virt.hostinfo import Pulse, pulse
 from virt.inventory.domains import AGENT, ARP, LEASE, DomainState, read_addresses
-from virt.inventory.networks import read_leases, read_networks
+from virt.inventory.networks import Lease, read_leases, read_networks
 from vms import sync as vms_sync
 from vms.states import ALIVE
 
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 YOUNG_S = 60.0  # so long after its start a VM's address is asked for every YOUNG_EVERY_S
 YOUNG_EVERY_S = 2.5
 AGENT_S = 6.0
+FACTS_S = 40.0  # libvirtd asks every QEMU binary what it can, the first time after its start
 AGENTS_EVERY_S = 60.0
 MANY = 50
 ROUND = 30  # definitions are all read again in this many minutes, in case a change made no event
@@ -61,7 +63,8 @@ class Chores:
         self._watch = watch
         self._store = store
         self._crew = crew
-        self._pools = PoolReader(watch, store, crew)
+        self._side = Side(watch, crew)
+        self._pools = PoolReader(watch, store, self._side)
         self._begun = False
         self._pulse = Pulse()
         self._running: set[str] = set()
@@ -70,10 +73,9 @@ class Chores:
         self._active_networks: list[str] = []
         self._told: dict[str, list[tuple[str, str]]] = {}
         self._agents_at = 0.0
-        self._asked: dict[str, Future[list[tuple[str, str]]]] = {}
         self._addresses = Chore("addresses", 30, self._read_addresses)
         self._networks = Chore("networks", 60, self._read_networks)
-        self._pool_chore = Chore("pools", 30, self._read_pools)
+        self._pool_chore = Chore("pools", 30, self._pools.read_pools)
         self._volumes = Chore("volumes", 60, self._pools.read_volumes)
         self._chores = [
             Chore("facts", 300, self._read_facts),
@@ -97,10 +99,11 @@ class Chores:
             self._begun = True
             for chore in self._chores:
                 chore.next_at = now
+            self._volumes.next_at = now + 1.0  # at the next sweep: the pools come first
 
     def disconnected(self) -> None:
         self._begun = False
-        self._pools.disconnected()
+        self._side.disconnected()
 
     def due_at(self) -> float:
         """When the host's thread must come back before its next sweep: regular chores wait for that."""
@@ -172,7 +175,7 @@ class Chores:
         if host is None:
             return
         domain_type = hosts_sync.domain_type_of(host, machine)
-        hypervisor = survey.hypervisor(watch.connection(), domain_type, with_lists=False)
+        hypervisor = self._side.ask("facts", FACTS_S, survey.hypervisor, domain_type, with_lists=False)
         if self._store.run(hosts_sync.same_machine, watch.host_id, hypervisor.uuid) is not None:
             watch.reidentify()
             return
@@ -186,14 +189,13 @@ class Chores:
 
     def _read_networks(self) -> None:
         read_at = timezone.now()
-        conn = self._watch.connection()
-        found = read_networks(conn)
-        leases = {one.name: read_leases(conn, one.name) for one in found if one.is_active}
+        found = self._side.ask("networks", CALL_S, read_networks)
+        leases = {one.name: self._leases(one.name) for one in found if one.is_active}
         self._active_networks = [one.name for one in found if one.is_active]
         self._store.run(hosts_sync.store_networks, self._watch.host_id, found, leases, read_at)
 
-    def _read_pools(self) -> None:
-        self._pools.read_pools()
+    def _leases(self, network: str) -> list[Lease]:
+        return self._side.ask("networks", CALL_S, read_leases, network)
 
     def _read_again(self) -> None:
         count = -(-len(self._all) // ROUND)
@@ -206,14 +208,13 @@ class Chores:
         self._young = {uuid: until for uuid, until in self._young.items() if until > now}
         if not self._running:
             return
-        conn = self._watch.connection()
         seen: dict[str, list[str]] = {mac: list(ips) for mac, ips in self._pulse.neighbours.items()}
         for name in self._active_networks:
-            for lease in read_leases(conn, name):
+            for lease in self._leases(name):
                 seen.setdefault(lease.mac, []).insert(0, lease.ip)
         for uuid in self._one_by_one():
             for source in (LEASE, ARP):
-                for mac, ip in read_addresses(conn, uuid, source):
+                for mac, ip in self._side.ask("addresses", CALL_S, read_addresses, uuid, source):
                     seen.setdefault(mac, []).append(ip)
         self._ask_agents()
         known = self._store.run(vms_sync.store_addresses, self._watch.host_id, seen, dict(self._told))
@@ -227,22 +228,17 @@ class Chores:
         return list(self._running)
 
     def _ask_agents(self) -> None:
-        """Ask connected guest agents, each in a thread of its own: one that hangs keeps only that thread."""
+        """Ask the guests whose agent is connected. One that hangs costs AGENT_S once, until it has answered."""
         now = time.monotonic()
         if now - self._agents_at < AGENTS_EVERY_S and not self._young:
             return
         self._agents_at = now
-        asked: dict[str, Future[list[tuple[str, str]]]] = {}
         for uuid in self._store.run(vms_sync.with_agents, self._watch.host_id):
-            before = self._asked.get(uuid)
-            if uuid in self._running and (before is None or before.done()):
-                asked[uuid] = self._crew.start(read_addresses, self._watch.connection(), uuid, AGENT)
-        self._asked.update(asked)
-        until = time.monotonic() + AGENT_S
-        for uuid, future in asked.items():
+            if uuid not in self._running:
+                continue
             try:
-                answer = future.result(max(0.0, until - time.monotonic()))
-            except TimeoutError:
+                answer = self._side.ask(f"agent {uuid}", AGENT_S, read_addresses, uuid, AGENT)
+            except Late:
                 continue
             if answer:
                 self._told[uuid] = answer

@@ -126,13 +126,13 @@ class HostWatch:
     def run(self) -> None:
         while not self.stopping.is_set():
             try:
-                self._connect()
+                self.connect()
                 self._watch()
             except VirtError as error:
                 self._lost(error)
             except DatabaseError as error:
                 log.warning("%s: the database does not answer: %s", self.name, error)
-            self._disconnect()
+            self.disconnect()
             if not self.stopping.is_set():
                 self._pause()
 
@@ -146,7 +146,8 @@ class HostWatch:
         finally:
             self.busy_since = None
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Open the connection and subscribe to events. Raises VirtError."""
         with self._asking(OPEN_LIMIT_S):
             self._conn = open_for_watching(self.target)
             if self.stopping.is_set():
@@ -159,7 +160,8 @@ class HostWatch:
             self._subscription = subscribe(self._conn, self.inbox)
         self.is_connected = True
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
+        """Close the connection, also one that was lost."""
         self.is_connected = False
         conn, self._conn = self._conn, None
         self._chores.disconnected()
@@ -254,7 +256,7 @@ class HostWatch:
         read_at: datetime,
     ) -> Outcome | None:
         with transaction.atomic():
-            free, load1 = node.memory_free_bytes, self._chores.load1
+            free, load1 = node.free_of(self._memory_bytes), self._chores.load1
             host = hosts_sync.store_figures(self.host_id, read_at, percent, free, load1)
             if host is None:
                 return None

@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from cluster.watch.crew import Crew, Late
+from cluster.watch.crew import Late
+from cluster.watch.side import CALL_S, Side
 from cluster.watch.store import Store
 from storage import sync as storage_sync
 from storage.sync import FOLDER_KINDS, PoolsSeen, Shelf
@@ -17,35 +17,28 @@ from virt.errors import HostUnreachable, VirtError
 from virt.hostinfo import Space
 from virt.inventory.storage import pool_names, read_pool, read_volumes, volume_names
 from virt.pools import PoolFacts, definition, refresh
-from virt.watching import Connection, close, open_for_watching
 
 if TYPE_CHECKING:
     from cluster.watch.host import HostWatch
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-CALL_S = 8.0
 RESCAN_S = 60.0
 RESCAN_EVERY_S = 300.0
 READ_AGAIN = timedelta(minutes=10)
 VOLUMES_AT_ONCE = 50
-HUNG_PER_CONNECTION = 3  # libvirtd serves five calls of a connection at once
-HUNG_MOST = 8
 ASK_AGAIN_S = (30.0, 60.0, 120.0, 300.0)  # a path that hung: each question may leave a process on the host
 
 
 class PoolReader:
     """Of one host. `read_pools` and `read_volumes` are chores; `paths_to_ask` and `hear` belong to the pulse."""
 
-    def __init__(self, watch: "HostWatch", store: Store, crew: Crew) -> None:
+    def __init__(self, watch: "HostWatch", store: Store, side: Side) -> None:
         self._watch = watch
         self._store = store
-        self._crew = crew
-        self._conn: Connection | None = None
+        self._side = side
         self._paths: dict[str, str] = {}  # active pools that are folders
         self._spaces: dict[str, Space | None] = {}  # by path
         self._silent: dict[str, tuple[int, float]] = {}  # path -> how often it was silent, when to ask again
-        self._hung: dict[str, Future[Any]] = {}  # pool -> the call that has not come back; "": the list of all
         self._rescan_at: dict[str, float] = {}
 
     # --- by SSH ------------------------------------------------------------------------------------------------------
@@ -72,38 +65,11 @@ class PoolReader:
 
     # --- by libvirt --------------------------------------------------------------------------------------------------
 
-    def disconnected(self) -> None:
-        conn, self._conn = self._conn, None
-        if conn is not None:
-            self._crew.start(close, conn)
-
-    def _connection(self) -> Connection:
-        self._hung = {name: future for name, future in self._hung.items() if not future.done()}
-        if len(self._hung) >= HUNG_MOST:
-            raise HostUnreachable("too many calls hang")
-        if self._conn is not None and (not self._conn.isAlive() or len(self._hung) >= HUNG_PER_CONNECTION):
-            self._conn = None  # calls that hang keep the old one
-        if self._conn is None:
-            self._watch.connection()  # no second one to a host that does not answer
-            self._conn = self._crew.within(CALL_S * 2, open_for_watching, self._watch.target)
-        return self._conn
-
-    def _ask(self, name: str, function: Callable[..., T], *args: Any, seconds: float = CALL_S) -> T:
-        """A call about one pool. Raises Late if it hangs, now or since an earlier time."""
-        if name in self._hung and not self._hung[name].done():
-            raise Late(self._hung[name])
-        try:
-            return self._crew.within(seconds, function, *args)
-        except Late as late:
-            self._hung[name] = late.future
-            raise
-
     def read_pools(self) -> None:
         """All cells of the host. What hangs is said to be silent, the others are read."""
         seen = PoolsSeen(timezone.now())
-        conn = self._connection()
         try:
-            seen.names = self._ask("", pool_names, conn)
+            seen.names = self._side.ask("pools", CALL_S, pool_names)
         except Late:
             log.warning("%s: the list of pools hangs", self._watch.name)
         names = seen.names if seen.names is not None else self._store.run(storage_sync.known_pools, self._watch.host_id)
@@ -112,7 +78,7 @@ class PoolReader:
                 seen.silent.add(name)
                 continue
             try:
-                facts = self._ask(name, read_pool, conn, name)
+                facts = self._side.ask(f"pool {name}", CALL_S, read_pool, name)
             except Late:
                 seen.silent.add(name)
                 continue
@@ -145,16 +111,16 @@ class PoolReader:
                 log.info("%s: volumes of %s not read: %s", self._watch.name, shelf.name, error.technical)
 
     def _read_shelf(self, shelf: Shelf) -> None:
-        conn = self._connection()
+        about = f"pool {shelf.name}"
         if time.monotonic() >= self._rescan_at.get(shelf.name, 0.0):
             self._rescan_at[shelf.name] = time.monotonic() + RESCAN_EVERY_S
-            self._ask(shelf.name, refresh, conn, shelf.name, seconds=RESCAN_S)
+            self._side.ask(about, RESCAN_S, refresh, shelf.name)
         read_at = timezone.now()
-        names = self._ask(shelf.name, volume_names, conn, shelf.name)
+        names = self._side.ask(about, CALL_S, volume_names, shelf.name)
         new = [name for name in names if name not in shelf.known]
         old = sorted((name for name in names if name in shelf.known), key=lambda name: shelf.known[name])
         due = [name for name in old if shelf.known[name] < read_at - READ_AGAIN]
         read = []
         for name in [*new, *due[:VOLUMES_AT_ONCE]]:
-            read += self._ask(shelf.name, read_volumes, conn, shelf.name, [name])
+            read += self._side.ask(about, CALL_S, read_volumes, shelf.name, [name])
         self._store.run(storage_sync.store_volumes, shelf, names, read, read_at)

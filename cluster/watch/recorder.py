@@ -53,7 +53,8 @@ class Recorder:
         """How busy the host's CPUs were since the last call, in percent."""
         before, self._node = self._node, node
         percent = cpu_percent(before, node)
-        used = None if node.memory_free_bytes is None or not memory_bytes else memory_bytes - node.memory_free_bytes
+        free = node.free_of(memory_bytes)
+        used = None if free is None or not memory_bytes else memory_bytes - free
         self._samples.setdefault(("host", str(self.host_id)), {})[int(time.time())] = {
             "cpu": percent,
             "memory": used,

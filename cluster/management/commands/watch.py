@@ -12,6 +12,7 @@ from cluster.watch.supervisor import Supervisor
 
 class Command(BaseCommand):
     help = "Watch the hosts: events and statistics of libvirt go to the database and to open pages."
+    requires_system_checks = []  # they would load every page into a process that has none
 
     def handle(self, *args: Any, **options: Any) -> None:
         supervisor = Supervisor()
