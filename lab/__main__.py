@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 
-from lab import cluster, commands, config, guests, hosts, network, packages, state
+from lab import cluster, commands, config, debian, guests, hosts, network, packages, state
 from lab.errors import LabError
 from lab.system import say
 
@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     ssh.add_argument("host")
     ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="command")
     image = verbs.add_parser("image", help="build a guest image and say where it is")
-    image.add_argument("name", choices=["tiny"])
+    image.add_argument("name", choices=["tiny", "debian"])
     wanted = verbs.add_parser("packages", help="install the Debian packages that the lab needs")
     wanted.add_argument("groups", nargs="*", default=["base"], metavar="GROUP", help="base (default), full, debian")
     rewire = verbs.add_parser("rewire", help="fresh network cards for a host that is off or rebooting")
@@ -70,7 +70,7 @@ def act(lab: config.Lab, options: argparse.Namespace) -> None:
         case "image":
             with cluster.only_one(lab):
                 packages.install(["base"])
-                say(str(guests.tiny(lab)))
+                say(str(guests.tiny(lab) if options.name == "tiny" else debian.image(lab)))
         case "packages":
             packages.install(options.groups)
         case "rewire":

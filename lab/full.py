@@ -84,8 +84,9 @@ def start(lab: Lab, host: Host) -> None:
     cgroups.make(group / "run")
     folder = lab.host_dir(host)
     shutil.rmtree(folder / "uml", ignore_errors=True)
+    disk = (folder / "ready").read_text()
     kernel = [
-        f"umid={host.name}", f"uml_dir={folder}/uml", f"mem={MEMORY}", f"ubd0={folder}/disk.cow,{(folder / 'ready').read_text()}",
+        f"umid={host.name}", f"uml_dir={folder}/uml", f"mem={MEMORY}", f"ubd0={folder}/disk.cow,{disk}",
         "root=/dev/ubda", "rw", "init=/usr/local/sbin/lab-init", "vec0:transport=raw,ifname=p0,depth=64",
         "con=null", "con0=null,fd:1", "con1=null", "ssl=null", "quiet", "net.ifnames=0",
         f"lab.seed={folder}/seed", f"lab.address={lab.address(host)}/24", f"lab.mac={lab.mac(host)}",

@@ -58,7 +58,7 @@ def _build_tiny(lab: Lab, image: Path) -> None:
     kernel = kernels.unpack(kernels.newest(), work / "kernel")
     initrd = _initrd(kernel, work)
     disk = work / "disk.raw"
-    _make_disk(disk)
+    make_disk(disk, DISK_BYTES, PARTITION_START, kind=0x0E, code=_mbr_code())
     fat = f"{disk}@@{PARTITION_START}"
     sectors = (DISK_BYTES - PARTITION_START) // 512
     run(
@@ -87,17 +87,20 @@ def _build_tiny(lab: Lab, image: Path) -> None:
     shutil.rmtree(work)
 
 
-def _make_disk(disk: Path) -> None:
-    """An empty disk with boot code and one active FAT partition."""
-    code = next((Path(file) for file in MBR_CODE if Path(file).exists()), None)
-    if code is None:
-        raise LabError("syslinux's mbr.bin is missing: install syslinux-common")
-    start, count = PARTITION_START // 512, (DISK_BYTES - PARTITION_START) // 512
-    entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x0E, b"\xfe\xff\xff", start, count)
-    sector = code.read_bytes()[:440].ljust(440, b"\0") + b"TINY\0\0" + entry.ljust(64, b"\0") + b"\x55\xaa"
+def make_disk(disk: Path, size: int, start: int, *, kind: int, code: bytes) -> None:
+    """An empty disk with boot code and one active partition of this kind, from byte `start` to the end."""
+    entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", kind, b"\xfe\xff\xff", start // 512, (size - start) // 512)
+    first = code[:440].ljust(440, b"\0") + b"LAB0\0\0" + entry.ljust(64, b"\0") + b"\x55\xaa"
     with disk.open("wb") as file:
-        file.write(sector)
-        file.truncate(DISK_BYTES)
+        file.write(first + code[512:])
+        file.truncate(size)
+
+
+def _mbr_code() -> bytes:
+    for file in MBR_CODE:
+        if Path(file).exists():
+            return Path(file).read_bytes()
+    raise LabError("syslinux's mbr.bin is missing: install syslinux-common")
 
 
 def _initrd(kernel: kernels.Kernel, work: Path) -> Path:

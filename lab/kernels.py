@@ -47,13 +47,18 @@ class Kernel:
         return order
 
 
+def meta() -> str:
+    """The package that always depends on the release's newest small kernel."""
+    for name in META:
+        if _needed(name, r"linux-image-\d\S+"):
+            return name
+    raise LabError(f"apt knows no kernel for guests ({' or '.join(META)}): run apt-get update")
+
+
 def newest() -> list[str]:
     """Names of the packages that make the newest small kernel."""
-    for meta in META:
-        images = _needed(meta, r"linux-image-\d\S+")
-        if images:
-            return sorted({images[0], *_needed(images[0], r"linux-modules-\d\S+")})
-    raise LabError(f"apt knows no kernel for guests ({' or '.join(META)}): run apt-get update")
+    image = _needed(meta(), r"linux-image-\d\S+")[0]
+    return sorted({image, *_needed(image, r"linux-modules-\d\S+")})
 
 
 def unpack(names: list[str], folder: Path) -> Kernel:

@@ -66,21 +66,26 @@ def build(lab: Lab) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     say(f"Building the hosts' root image ({work.parent / root.name}), once; log: {work}/log")
-    log = work / "log"
-    listed = work / "machine.list"
-    write(listed, "".join(f"{source.line(work)}\n" for source in sources.distribution()))
-    argv: list[str | Path] = [
-        "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
-        "--aptopt=APT::Install-Recommends \"false\"", "--dpkgopt=force-unsafe-io",
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT),
-        *sources.options(), f"--include={','.join(PACKAGES.split())}",
-        sources.codename(), work / "root", listed,
-    ]  # fmt: skip
-    run(cgroups.inside(cgroups.make(cgroups.lab_group(lab) / "build"), argv), timeout_s=1800, log=log)
+    bootstrap(lab, PACKAGES, work)
     _prepare(work / "root")
     (work / "root").rename(root)
     shutil.rmtree(work)
     return root
+
+
+def bootstrap(lab: Lab, packages: str, work: Path, *more: str) -> None:
+    """Unpack and configure these packages and what they need into `work`/root, from the machine's own archives."""
+    listed = work / "machine.list"
+    write(listed, "".join(f"{source.line(work)}\n" for source in sources.distribution()))
+    argv: list[str | Path] = [
+        "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
+        '--aptopt=APT::Install-Recommends "false"', "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT),
+        *sources.options(), f"--include={','.join(packages.split())}", *more,
+        sources.codename(), work / "root", listed,
+    ]  # fmt: skip
+    group = cgroups.make(cgroups.lab_group(lab) / "build")
+    run(cgroups.inside(group, argv), timeout_s=1800, log=work / "log")
 
 
 def _prepare(root: Path) -> None:
