@@ -11,7 +11,7 @@ from jobs.states import ACTIVE, COLOUR, State
 
 
 class Job(models.Model):
-    """One change. Written before its first action; ends in a truthful state whatever is killed (jobs.engine)."""
+    """One change. Written before its first action; ends truthfully whatever is killed (jobs.work, jobs.care)."""
 
     operation = models.CharField(max_length=60)  # registered name: "vms.start"
     title = models.CharField(max_length=200)  # "Start web-07"
@@ -40,6 +40,7 @@ class Job(models.Model):
     cancellable = models.BooleanField(default=False)
     worker = models.CharField(max_length=100, blank=True)
     heartbeat_at = models.DateTimeField(null=True)
+    suspected_at = models.DateTimeField(null=True)  # its worker is silent since before this (jobs.care)
     attempt = models.PositiveSmallIntegerField(default=0)
 
     class Meta:

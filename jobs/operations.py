@@ -34,6 +34,7 @@ class Operation:
     target_kind: ClassVar[str] = ""
     allowed_states: ClassVar[frozenset[str] | None] = None  # of the target's `state`; None: any
     cancellable: ClassVar[bool] = False
+    removes_target: ClassVar[bool] = False  # a repeated run that finds its target gone has succeeded
 
     def __init__(self, target: Any = None, params: dict[str, Any] | None = None) -> None:
         self.target = target

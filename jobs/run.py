@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from jobs.errors import Cancelled
@@ -67,14 +67,17 @@ class Run:
         self._saved_at = time.monotonic()
         try:
             self.job.save(update_fields=fields)
-        except OperationalError as error:  # the database is away for a while: the end of the job will wait for it
+        except (
+            OperationalError,
+            InterfaceError,
+        ) as error:  # the database is away for a while: the end of the job will wait for it
             log.warning("job %s: progress not stored: %s", self.job.pk, error)
 
     def log(self, text: str, level: str = "info") -> None:
         """Add a line to the job's log. Never a secret."""
         try:
             JobLine.objects.create(job=self.job, text=text, level=level, at=timezone.now())
-        except OperationalError as error:
+        except (OperationalError, InterfaceError) as error:
             log.warning("job %s: line not stored (%s): %s", self.job.pk, error, text)
         live.publish(f"job.{self.job.pk}", line=text, level=level)
 

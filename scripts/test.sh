@@ -54,6 +54,7 @@ if url=$(scripts/postgres.sh start "$work/postgres"); then
 else
   failed=1
 fi
+run processes "processes and not lab and not e2e"
 run lab "lab and not e2e"
 run browser "e2e"
 say "$(printf '%s\n' "make test took $SECONDS s" "${PARTS[@]}")"
