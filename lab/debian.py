@@ -13,8 +13,9 @@ from lab.system import FILES, run, say, write
 
 PACKAGES = (
     "systemd systemd-sysv libpam-systemd dbus udev kmod initramfs-tools cloud-init cloud-guest-utils netplan.io"
-    " openssh-server qemu-guest-agent libnss-myhostname grub-pc-bin grub2-common sudo iproute2 iputils-ping procps less vim-tiny"
-    " ca-certificates curl e2fsprogs fdisk gdisk apt-utils bash-completion zstd"
+    " openssh-server qemu-guest-agent libnss-myhostname grub-pc-bin grub2-common sudo"
+    " iproute2 iputils-ping procps less vim-tiny ca-certificates curl e2fsprogs fdisk"
+    " gdisk apt-utils bash-completion zstd"
 )
 MIB = 1 << 20
 DISK_BYTES = 3072 * MIB
@@ -96,7 +97,17 @@ def _prepare(root: Path, filesystem: str) -> None:
 def _boot_code(root: Path, work: Path) -> bytes:
     """GRUB's first sector and its core, which lie before the partition; no mounted disk is needed to make them."""
     core = work / "core.img"
-    argv = ["chroot", root, "grub-mkimage", "-O", "i386-pc", "-o", "/core.img", "-p", "(hd0,msdos1)/boot/grub"]
+    argv: list[str | Path] = [
+        "chroot",
+        root,
+        "grub-mkimage",
+        "-O",
+        "i386-pc",
+        "-o",
+        "/core.img",
+        "-p",
+        "(hd0,msdos1)/boot/grub",
+    ]
     run([*argv, *CORE_MODULES.split()])
     os.replace(root / "core.img", core)
     if core.stat().st_size > PARTITION_START - 512:

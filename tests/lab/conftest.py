@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from lab import cluster, config, hosts
-from lab.config import Host, Lab
+from lab import cluster, hosts
+from lab.config import CONTAINER, Host, Lab
 from tests.lab.tools import on
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
+SHARED_IMAGES = Path(os.environ.get("LAB_IMAGES") or PROJECT / "var" / "lab" / "images")
 
 
-def spare_lab() -> Lab:
-    """Another name, another subnet, another folder; only the built images are shared."""
-    var = Path(os.environ.get("DROVER_VAR") or PROJECT / "var").resolve()
-    return Lab(name="labtest", subnet="10.79.0", var=var / "labtest", images=config.from_environment().images)
+def lab_folder(name: str) -> Path:
+    """A folder for a lab of these tests, on the project's disk: hosts' disks on a memory file system would not do."""
+    return PROJECT / "var" / "test-labs" / name
 
 
 @pytest.fixture(scope="session")
 def _spare_lab() -> Iterator[Lab]:
-    lab = spare_lab()
+    lab = Lab(name="labtest", subnet="10.79.0", var=lab_folder("labtest"), images=SHARED_IMAGES)
     with cluster.only_one(lab):
         cluster.down(lab)
         cluster.up(lab)
@@ -54,7 +54,7 @@ def vmhost2(lab: Lab) -> Host:
 def trusting_lab(_spare_lab: Lab) -> Lab:
     """The spare lab with root of each VM host let in by the others, and the shared pool on all of them."""
     lab = _spare_lab
-    vm_hosts = lab.kind(config.CONTAINER)
+    vm_hosts = lab.kind(CONTAINER)
     known = (lab.dir / "known_hosts").read_text()
     for host in vm_hosts:
         on(lab, host, "ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519")

@@ -8,7 +8,7 @@ import pytest
 
 from lab import faults
 from lab.config import Host, Lab
-from tests.lab.tools import eventually, last_tick, on, remove_guest, serial, start_tiny, state
+from tests.lab.tools import eventually, last_tick, mac_of, on, remove_guest, serial, start_tiny, state
 
 pytestmark = pytest.mark.lab
 META = "instance-id: one\nlocal-hostname: from-meta\n"
@@ -38,8 +38,6 @@ def start(lab: Lab, trusting_lab: Lab, vmhost1: Host, vmhost2: Host) -> Iterator
 
 
 def test_hostname_and_static_address_come_from_the_seed(lab: Lab, vmhost1: Host, start: Start) -> None:
-    from tests.lab.tools import mac_of
-
     user = "#cloud-config\nhostname: web01\nfqdn: web01.example.org\n"
     config = STATIC % (mac_of("seeded"), lab.subnet)
     start("seeded", {"meta-data": META, "user-data": user, "network-config": config})

@@ -1,10 +1,11 @@
 """Small things that the lab's tests do over and over: run on a host, start a tiny guest, look at it."""
 
+import io
 import re
 import subprocess
 import time
 import uuid
-from pathlib import Path
+from collections.abc import Callable
 
 import pycdlib
 
@@ -35,7 +36,7 @@ def on(lab: Lab, host: Host, script: str, text: str | bytes = "", timeout_s: flo
     return done.stdout.decode(errors="replace")
 
 
-def eventually(check, timeout_s: float, what: str) -> None:  # type: ignore[no-untyped-def]
+def eventually(check: Callable[[], object], timeout_s: float, what: str) -> None:
     """Ask again and again until `check` returns something true."""
     end = time.monotonic() + timeout_s
     while not check():
@@ -48,21 +49,12 @@ def seed_iso(files: dict[str, str]) -> bytes:
     image = pycdlib.PyCdlib()
     image.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="cidata")
     for number, (name, content) in enumerate(files.items()):
-        image.add_fp(*_file(content), f"/FILE{number}.;1", rr_name=name, joliet_path=f"/{name}")
-    path = Path(f"/tmp/seed-{uuid.uuid4()}")
-    try:
-        image.write(str(path))
-        return path.read_bytes()
-    finally:
-        image.close()
-        path.unlink(missing_ok=True)
-
-
-def _file(content: str):  # type: ignore[no-untyped-def]
-    import io
-
-    data = content.encode()
-    return io.BytesIO(data), len(data)
+        data = content.encode()
+        image.add_fp(io.BytesIO(data), len(data), f"/FILE{number}.;1", rr_name=name, joliet_path=f"/{name}")
+    written = io.BytesIO()
+    image.write_fp(written)
+    image.close()
+    return written.getvalue()
 
 
 def mac_of(name: str) -> str:
