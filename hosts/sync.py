@@ -75,8 +75,9 @@ def mark_down(host_id: int, error: VirtError) -> None:
 
 def same_machine(host_id: int, uuid: str) -> Host | None:
     """Another host of ours that is the machine with this UUID: the one that was there first."""
-    twins = Host.objects.filter(uuid=uuid, is_managed=True).exclude(pk=host_id)
-    return twins.order_by("pk").first() if uuid else None
+    if not uuid:
+        return None
+    return Host.objects.filter(uuid=uuid, is_managed=True).exclude(pk=host_id).order_by("pk").first()
 
 
 def mark_same(host_id: int, other: Host) -> None:

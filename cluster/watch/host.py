@@ -67,7 +67,7 @@ class HostWatch:
         self._conn: Connection | None = None
         self._subscription: Subscription | None = None
         self._recorder = Recorder(host.pk)
-        self._chores = Chores(self, store, crew)
+        self.chores = Chores(self, store, crew)
         self._unread: dict[str, None] = {}
         self._failures = 0
         self._uuid = str(host.uuid) if host.uuid else ""
@@ -129,7 +129,7 @@ class HostWatch:
                 self.connect()
                 self._watch()
             except VirtError as error:
-                self._lost(error)
+                self.lost(error)
             except DatabaseError as error:
                 log.warning("%s: the database does not answer: %s", self.name, error)
             self.disconnect()
@@ -164,7 +164,7 @@ class HostWatch:
         """Close the connection, also one that was lost."""
         self.is_connected = False
         conn, self._conn = self._conn, None
-        self._chores.disconnected()
+        self.chores.disconnected()
         if self._subscription is not None:
             self._subscription.cancel()
             self._subscription = None
@@ -172,7 +172,8 @@ class HostWatch:
             close(conn)
         self.busy_since = None
 
-    def _lost(self, error: VirtError) -> None:
+    def lost(self, error: VirtError) -> None:
+        """The connection could not be made or was lost: say so, unless it may be only a restart."""
         if self.stopping.is_set():
             return
         self._failures += 1
@@ -208,13 +209,13 @@ class HostWatch:
             if now >= next_sweep:
                 next_sweep = max(next_sweep + SWEEP_S, now) if next_sweep else now + SWEEP_S * _random.uniform(0.5, 1.0)
                 self.sweep()
-                self._chores.begin(now)
-            notes = self.inbox.take(0 if self._unread else min(next_sweep, self._chores.due_at()) - time.monotonic())
+                self.chores.begin(now)
+            notes = self.inbox.take(0 if self._unread else min(next_sweep, self.chores.due_at()) - time.monotonic())
             if notes:
                 self.handle([*notes, *self._gathered()])
             elif self._unread:
-                self._read_some()
-            self._chores.run_due(time.monotonic())
+                self.read_unread()
+            self.chores.run_due(time.monotonic())
 
     def _gathered(self) -> list[Note]:
         time.sleep(GATHER_S)
@@ -231,7 +232,7 @@ class HostWatch:
             node = node_figures(conn)
             marks = read_marks(conn) if time.monotonic() - self._marks_at >= MARKS_EVERY_S else None
         observed = self._recorder.vms(states)
-        percent = self._recorder.host(node, self._memory_bytes, self._chores.load1)
+        percent = self._recorder.host(node, self._memory_bytes, self.chores.load1)
         outcome = self._store.run(self._store_sweep, observed, node, percent, marks, read_at)
         if outcome is None:
             self.stop()  # the host was removed
@@ -243,7 +244,7 @@ class HostWatch:
         self._failures, self.is_marked, self._is_new = 0, False, False
         self._marks_at = time.monotonic() if marks is not None else self._marks_at
         self._follow(outcome)
-        self._chores.saw_all(states)
+        self.chores.saw_all(states)
         self._minute()
         self._recorder.flush()
 
@@ -256,7 +257,7 @@ class HostWatch:
         read_at: datetime,
     ) -> Outcome | None:
         with transaction.atomic():
-            free, load1 = node.free_of(self._memory_bytes), self._chores.load1
+            free, load1 = node.free_of(self._memory_bytes), self.chores.load1
             host = hosts_sync.store_figures(self.host_id, read_at, percent, free, load1)
             if host is None:
                 return None
@@ -281,7 +282,7 @@ class HostWatch:
             for note in notes:
                 self.inbox.put(note)
             raise
-        self._chores.heard(notes)
+        self.chores.heard(notes)
 
     def _changed_vms(self, changed: set[str], moved: set[str]) -> None:
         if len(changed | moved) > FEW:
@@ -308,7 +309,7 @@ class HostWatch:
         state: DomainState | None = read_state(self.connection(), uuid)
         return None if state is None else Observed(state)
 
-    def _read_some(self) -> None:
+    def read_unread(self) -> None:
         """The next few definitions; states and definitions are read together, so they fit each other."""
         uuids = list(self._unread)[:AT_ONCE]
         read_at = timezone.now()
@@ -327,7 +328,7 @@ class HostWatch:
     def _store_some(self, observed: list[Observed], gone: list[str], read_at: datetime) -> None:
         outcome = self._store.run_now(self._apply, observed, gone, read_at)
         if outcome is not None:
-            self._chores.saw([one.state for one in observed])
+            self.chores.saw([one.state for one in observed])
             read = {one.state.uuid for one in observed if one.detail is not None}
             outcome.unread -= read
             self._follow(outcome)

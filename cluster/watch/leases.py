@@ -74,7 +74,7 @@ class Leases:
         if not held:
             return set()
         most, count = Counter(claim.watcher for claim in held).most_common(1)[0]
-        wanted = (count - own) // 2
+        wanted = max(0, count - own) // 2
         theirs = [claim for claim in held if claim.watcher == most]
         return {claim.host_id for claim in theirs[:wanted] if self._take(claim)}
 
