@@ -154,6 +154,7 @@ class RemoveHost(HostOperation):
     """Remove Drover's record of a host. What runs there keeps running. params: remove_keys, forget_vms."""
 
     name = "hosts.remove"
+    removes_target = True
     verb = gettext_lazy("Remove")
     for_managed = None
 

@@ -238,7 +238,8 @@ def _end_parent(this: Run, states: list[str]) -> None:
     result: dict[str, Any] | None = None
     state, error, technical = _verdict(job, states)
     try:
-        operation = operation_of(job)
+        kind = by_name(job.operation)
+        operation = kind(kind.find(None, job.target_key) if job.target_key else None, job.params)
         result = operation.children_ended(this)
     except (Failed, Refused, VirtError) as failed:
         if state != State.FAILED:

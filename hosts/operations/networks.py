@@ -60,6 +60,7 @@ class ChangeNetwork(_NetworkOperation):
     """params: verb (define|start|stop|autostart-on|autostart-off|remove), hosts ([] = all that matter), force."""
 
     name = "networks.change"
+    removes_target = True  # with the verb "remove"
     verb = gettext_lazy("Change")
     cancellable = True
 

@@ -380,6 +380,7 @@ class DeleteImage(Operation):
     """Delete an image and its file. params: keep_file (only the catalogue entry goes)."""
 
     name = "storage.delete_image"
+    removes_target = True
     verb = gettext_lazy("Delete image")
     permission = "storage.images"
     model = Image

@@ -357,6 +357,7 @@ class RemovePool(PoolOperation):
     """Remove a pool from hosts. With `forget` (all hosts) the pool itself goes when none is left."""
 
     name = "storage.remove_pool"
+    removes_target = True
     verb = gettext_lazy("Remove pool")
     part = RemovePoolPart
 

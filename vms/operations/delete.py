@@ -61,6 +61,7 @@ class DeleteVm(VmOperation):
     """
 
     name = "vms.delete"
+    removes_target = True
     verb = gettext_lazy("Delete")
     permission = "vms.delete"
     allowed_states = STARTABLE
@@ -134,6 +135,7 @@ class ForgetVm(VmOperation):
     """Remove the record of a VM that no host holds. Touches no host: its disks stay where they are."""
 
     name = "vms.forget"
+    removes_target = True
     verb = gettext_lazy("Forget")
     permission = "vms.delete"
     bulk = True
