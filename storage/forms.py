@@ -34,7 +34,9 @@ class HostsForm(forms.Form):
     """Which hosts."""
 
     hosts = forms.ModelMultipleChoiceField(
-        label=gettext_lazy("Hosts"), queryset=Host.objects.none(), widget=forms.CheckboxSelectMultiple
+        label=gettext_lazy("Hosts"),
+        queryset=Host.objects.none(),
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
     )
 
     def __init__(self, data: Any = None, *, hosts: QuerySet[Host], **kwargs: Any) -> None:
@@ -69,7 +71,7 @@ class PoolForm(HostsForm):
         if self.backend.is_shared:
             del self.fields["is_shared"]
         if data is None:
-            self.initial["hosts"] = list(hosts.values_list("pk", flat=True))
+            self.initial.setdefault("hosts", list(hosts.values_list("pk", flat=True)))
 
     def clean_name(self) -> str:
         try:
@@ -78,7 +80,10 @@ class PoolForm(HostsForm):
             raise field_error(refused) from refused
 
     def clean_target_path(self) -> str:
-        path = self.cleaned_data["target_path"].strip().rstrip("/") or f"{HOME}/{self.cleaned_data.get('name', '')}"
+        path = self.cleaned_data["target_path"].strip().rstrip("/")
+        if not path and "name" not in self.cleaned_data:
+            return ""  # the name is refused, and the folder would be called after it
+        path = path or f"{HOME}/{self.cleaned_data['name']}"
         try:
             names.check_path(path)
         except names.Refused as refused:

@@ -15,7 +15,7 @@ from virt.connection import connect
 from virt.errors import HostUnreachable
 from virt.streams import VolumeWriter
 
-FLUSH_BYTES = 32 * 1024 * 1024  # what is lost at most, and sent again, if the host or the worker dies
+FLUSH_BYTES = 64 * 1024 * 1024  # what is lost at most, and sent again, if the host or the worker dies
 FLUSH_S = 5.0
 LOST_FOR_S = 180.0  # how long a host may be away before the transfer fails
 RETRY_S = 2.0

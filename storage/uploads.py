@@ -89,6 +89,14 @@ def accept(upload: Upload, offset: int, data: bytes) -> int:
     return end
 
 
+def is_full(upload_id: UUID) -> bool:
+    """Whether a part sent now would have to be sent again later."""
+    try:
+        return bool(_raw(client().llen(_key(upload_id))) >= WINDOW)
+    except RedisError:
+        return True
+
+
 def rewind(upload_id: UUID, offset: int) -> None:
     """Forget what waits and let the browser go on from this offset."""
     client().delete(_key(upload_id))

@@ -40,7 +40,7 @@ def images(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"page": page, "query": words, "jobs": _active_jobs(page.object_list)}
     for image in page.object_list:
         image.active_job = context["jobs"].get(image.pk)  # type: ignore[attr-defined]
-    if is_partial(request):
+    if is_partial(request) and "whole" not in request.GET:
         return render(request, "storage/_image_table.html", context)
     context |= {"can_import": can(request.user, "storage.images"), "any_image": Image.objects.exists()}
     return render(request, "storage/images.html", context)

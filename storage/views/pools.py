@@ -60,7 +60,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "full": matrix.FULL_PERCENT,
         "very_full": matrix.VERY_FULL_PERCENT,
     }
-    if is_partial(request):
+    if is_partial(request) and "whole" not in request.GET:
         return render(request, "storage/_matrix.html", context)
     context |= {"can_manage": can(request.user, "storage.manage"), "any_pool": Pool.objects.exists()}
     return render(request, "storage/index.html", context)
@@ -122,7 +122,7 @@ def add_pool(request: HttpRequest) -> HttpResponse:
     """The dialog that defines a pool on hosts."""
     asked = request.POST.get("kind") or request.GET.get("kind") or ""
     kind = asked if asked in backends() else next(iter(backends()))
-    form = PoolForm(request.POST if request.method == "POST" else None, kind=kind)
+    form = PoolForm(request.POST if request.method == "POST" else None, kind=kind, initial=_typed(request))
     if request.method == "POST" and form.is_valid():
         try:
             job = operations.begin_pool(person(request), form.values(), list(form.cleaned_data["hosts"]))
@@ -132,6 +132,14 @@ def add_pool(request: HttpRequest) -> HttpResponse:
             return job_response(request, job)
     context = {"form": form, "kind": kind, "backends": backends().values(), "backend": form.backend}
     return render_dialog(request, "storage/_pool_dialog.html", context, status=422 if form.is_bound else 200)
+
+
+def _typed(request: HttpRequest) -> dict[str, Any]:
+    """What was in the dialog before another kind was chosen."""
+    if "name" not in request.GET:
+        return {}
+    typed: dict[str, Any] = {key: request.GET.get(key, "") for key in ("name", "target_path")}
+    return typed | {"hosts": request.GET.getlist("hosts"), "autostart": "autostart" in request.GET}
 
 
 @require_http_methods(["GET", "POST"])

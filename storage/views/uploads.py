@@ -36,6 +36,7 @@ def _state(upload: Upload) -> dict[str, Any]:
         "accepted": upload.accepted_bytes,
         "stored": upload.stored_bytes,
         "chunk": CHUNK_BYTES,
+        "is_full": uploads.is_full(upload.pk),
     }
 
 
@@ -71,8 +72,9 @@ def begin(request: HttpRequest) -> HttpResponse:
 @require_GET
 @permission_required("storage.images")
 def state(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """How far it is: what the browser asks before it goes on."""
-    return JsonResponse(_state(_upload(request, pk)))
+    """How far it is: what the browser asks before it goes on. One that has ended is no error: it has arrived."""
+    mine = Upload.objects.filter(user=person(request), pk=pk).select_related("image", "job").first()
+    return JsonResponse(_state(mine) if mine else {"is_over": True})
 
 
 @require_POST
@@ -94,7 +96,7 @@ def send(request: HttpRequest, pk: UUID) -> HttpResponse:
         return JsonResponse({"retry_ms": LATER_MS}, status=429, headers={"Retry-After": "1"})
     except RedisError:
         return JsonResponse({"retry_ms": AWAY_MS}, status=503, headers={"Retry-After": "2"})
-    return JsonResponse({"accepted": accepted})
+    return JsonResponse({"accepted": accepted, "is_full": uploads.is_full(upload.pk)})
 
 
 @require_POST
