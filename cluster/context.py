@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
@@ -26,12 +26,7 @@ SHORT = {"vms:index": _("VMs")}  # on a phone
 
 def address(name: str, user: Person, permission: str) -> str:
     """Where a page is, "" without the right to see it."""
-    if not can(user, permission):
-        return ""
-    try:
-        return reverse(name)
-    except NoReverseMatch:
-        return ""
+    return reverse(name) if can(user, permission) else ""
 
 
 def menu(request: HttpRequest) -> list[dict[str, Any]]:
