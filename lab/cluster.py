@@ -113,8 +113,8 @@ def down(lab: Lab, *, purge: bool = False) -> None:
     for entry in lab.dir.iterdir():
         if purge or entry.name not in KEPT:
             _delete(entry)
-    for left in lab.images.glob(f"building-{lab.name}-*"):
-        _delete(left)
+    for built in lab.images.glob("*" if purge else f"building-{lab.name}-*"):
+        _delete(built)
     say("The lab is down.")
 
 
