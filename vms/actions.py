@@ -67,6 +67,9 @@ MENU: tuple[tuple[Action, ...], ...] = (
 )
 
 
+BY_VERB = {action.verb: action for group in MENU for action in group}
+
+
 @dataclass(frozen=True)
 class Offer:
     """An action for one VM: where it leads, or why it is refused now."""
@@ -120,11 +123,10 @@ def _makes_sense(vm: Vm, verb: str) -> bool:
 
 def main_action(user: User, vm: Vm) -> Offer:
     """Start, resume or shut down: what the power button of its page does now."""
-    actions = {action.verb: action for group in MENU for action in group}
     verb = "shutdown" if vm.is_alive else "start"
     if vm.state == VmState.PAUSED:
         verb = "resume"
-    return offer(user, vm, actions[verb])
+    return offer(user, vm, BY_VERB[verb])
 
 
 def row_action(user: User, vm: Vm) -> dict[str, str] | None:

@@ -14,10 +14,12 @@ from virt import names
 from vms.checks import clean_tags, name_problem, words
 from vms.disks import DiskOfVm
 from vms.models import Vm
+from vms.sizes import kept
 
 UNITS = {"": 1024**3, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4, "p": 1024**5}
 SIZE = re.compile(r"\s*(\d{1,19})(?:[.,](\d{1,6}))?\s*([bkmgtp]?)(?:i?b)?\s*", re.IGNORECASE)
 LARGEST = 2**62
+CHECKS = forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"})
 
 
 def parse_size(value: str) -> int:
@@ -128,7 +130,8 @@ class ResizeForm(forms.Form):
     memory_bytes = SizeField(label=gettext_lazy("Memory"))
 
     def __init__(self, data: Any = None, *, vm: Vm) -> None:
-        now = {"vcpus": vm.vcpus, "memory_bytes": vm.memory_bytes, "max_vcpus": vm.hardware.get("max_vcpus")}
+        then = kept(vm)
+        now = {"vcpus": then.vcpus, "memory_bytes": then.memory_bytes, "max_vcpus": then.max_vcpus}
         super().__init__(data, initial=now)
 
     def params(self) -> dict[str, Any]:
@@ -158,16 +161,15 @@ class DiskForm(forms.Form):
 class DeleteForm(forms.Form):
     """Which disks go with it; the name typed, because it can't be undone."""
 
-    disks = forms.MultipleChoiceField(
-        label=gettext_lazy("Remove these disks for good"), required=False, widget=forms.CheckboxSelectMultiple
-    )
-    typed = forms.CharField(label=gettext_lazy("Type its name"), max_length=300, required=False)
+    disks = forms.MultipleChoiceField(label=gettext_lazy("Remove these disks for good"), required=False, widget=CHECKS)
+    typed = forms.CharField(label="", max_length=300, required=False)
 
     def __init__(self, *args: Any, vm: Vm, disks: list[DiskOfVm], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.vm = vm
         choices = [(disk.path, disk_label(disk)) for disk in disks if disk.is_removable]
         self.fields["disks"].choices = choices  # type: ignore[attr-defined]
+        self.fields["typed"].label = _("Type its name: %(name)s") % {"name": vm.name}
         self.fields["typed"].widget.attrs |= {"data-must-equal": vm.name, "autocomplete": "off", "spellcheck": "false"}
         if not choices:
             del self.fields["disks"]
@@ -186,7 +188,7 @@ def disk_label(disk: DiskOfVm) -> str:
 class StartAnywayForm(forms.Form):
     """A person's word for each host that can't be asked."""
 
-    hosts = forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple, label=gettext_lazy("I have made sure"))
+    hosts = forms.MultipleChoiceField(widget=CHECKS, label=gettext_lazy("I have made sure"))
 
     def __init__(self, *args: Any, vm: Vm, silent: list[Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -223,7 +225,7 @@ class BulkDeleteForm(forms.Form):
     def __init__(self, *args: Any, number: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.number = number
-        self.fields["typed"].label = _("Type the number of VMs")
+        self.fields["typed"].label = _("Type the number of VMs: %(n)s") % {"n": number}
         self.fields["typed"].widget.attrs |= {
             "data-must-equal": str(number),
             "autocomplete": "off",

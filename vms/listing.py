@@ -23,6 +23,7 @@ from vms.states import VmState
 PAGE_SIZE = 50
 SUGGESTIONS = 20
 MAX_TEXT = 100
+MAX_KEYS = 500
 UNANSWERING = (HostState.NEW, HostState.UNREACHABLE, HostState.REFUSED)
 # the columns a row shows; definitions and hardware are large and stay in the database
 ROW_FIELDS = (
@@ -135,14 +136,15 @@ class Listing:
                 known = Q(observed_state=value) & (Q() if value == VmState.CREATING else ~unknown_q())
                 wanted |= unknown_q() if value == VmState.UNKNOWN else known
             return wanted
+        # keys first: SQLite then goes by the index on them instead of reading all rows in the order of names
         if kind == "host":
-            return Q(host__in=Host.objects.filter(name__in=values).values("pk"))
+            return Q(host__in=_keys(Host.objects.filter(name__in=values)))
         if kind == "owner":
-            nobody = Q(owner=None) if "-" in values else Q(pk__in=[])
-            return Q(owner__in=User.objects.filter(username__in=values).values("pk")) | nobody
+            people = Q(owner__in=_keys(User.objects.filter(username__in=values)))
+            return people | Q(owner=None) if "-" in values else people
         if kind == "tag":
             return Q(pk__in=Vm.tags.through.objects.filter(tag__name__in=values).values("vm"))
-        return Q(image__name__in=values)
+        return Q(image__in=_keys(Image.objects.filter(name__in=values)))
 
     def _search(self) -> Q:
         try:
@@ -150,14 +152,9 @@ class Listing:
         except ValueError:
             text = self.text
         tagged = Vm.tags.through.objects.filter(tag__name__icontains=text).values("vm")
-        owners = User.objects.filter(username__icontains=text).values("pk")
-        return (
-            Q(name__icontains=text)
-            | Q(address__icontains=text)
-            | Q(title__icontains=text)
-            | Q(owner__in=owners)
-            | Q(pk__in=tagged)
-        )
+        owners = _keys(User.objects.filter(username__icontains=text))
+        words = Q(name__icontains=text) | Q(address__icontains=text) | Q(title__icontains=text)
+        return words | Q(owner__in=owners) | Q(pk__in=tagged)
 
     @cached_property
     def page(self) -> Page[int]:
@@ -228,6 +225,10 @@ class Listing:
             }
             for key, label in heads
         ]
+
+
+def _keys(rows: QuerySet[Any]) -> list[int]:
+    return list(rows.order_by().values_list("pk", flat=True)[:MAX_KEYS])
 
 
 def suggestions(user: Any, kind: str, text: str) -> list[str]:

@@ -78,6 +78,8 @@ class Vm(models.Model):
         indexes = [
             models.Index(fields=["host", "name"]),
             models.Index(fields=["observed_state", "name"]),
+            # a search reads this instead of the wide rows
+            models.Index(fields=["name", "address", "title", "owner"], name="vm_search"),
             # answers "how many in which state, promised how much" without reading the wide rows
             models.Index(
                 fields=["host", "observed_state", "missing_since", "memory_bytes", "vcpus"], name="vm_figures"
@@ -108,6 +110,11 @@ class Vm(models.Model):
     @property
     def is_alive(self) -> bool:
         return self.state in ALIVE
+
+    @property
+    def sparkline(self) -> list[float | None]:
+        """The last hour of CPU, thinned out for a row of a list."""
+        return list(self.cpu_history[::2])
 
     @property
     def disks(self) -> list[dict[str, Any]]:

@@ -129,7 +129,8 @@ def _last_job(vm: Vm, user: User) -> list[Trouble]:
         return []
     result: dict[str, Any] = job.result
     if job.operation == "vms.shutdown" and result.get("choice") == "off" and vm.is_alive:
-        more = Way(_("Wait 2 more minutes"), reverse("vms:act", args=[vm.uuid, "shutdown"]), is_dialog=False, is_post=True)
+        wait = reverse("vms:act", args=[vm.uuid, "shutdown"])
+        more = Way(_("Wait 2 more minutes"), wait, is_dialog=False, is_post=True)
         off = Way(_("Force off…"), reverse("vms:confirm", args=[vm.uuid]) + "?verb=force-off", is_danger=True)
         return [Trouble("warning", _("It did not shut down"), job.error, [more, off], job)]
     if job.operation == "vms.start" and vm.state in STARTABLE and result.get("silent_hosts"):

@@ -104,7 +104,7 @@ def edit(request: PersonRequest, uuid: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @permission_required("vms.change")
 def resize(request: PersonRequest, uuid: UUID) -> HttpResponse:
-    vm = find_vm(request, uuid)
+    vm = find_vm(request, uuid, with_xml=True)
     form = ResizeForm(request.POST or None, vm=vm)
     most = {"vcpus": vm.hardware.get("max_vcpus"), "memory": vm.hardware.get("max_memory_bytes")}
     return dialog(request, vm, ResizeVm, form, "vms/_resize_dialog.html", lambda form: form.params(), most=most)

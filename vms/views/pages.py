@@ -16,6 +16,7 @@ from vms.actions import main_action, menu
 from vms.disks import disks_of
 from vms.migration_views import story
 from vms.models import Vm
+from vms.sizes import pending
 from vms.troubles import troubles
 from vms.views.find import find_vm
 from vms.xml_view import difference, lines_of
@@ -71,12 +72,17 @@ def facts(request: PersonRequest, uuid: UUID) -> HttpResponse:
 @require_GET
 @permission_required("vms.view")
 def hardware(request: PersonRequest, uuid: UUID) -> HttpResponse:
-    vm = find_vm(request, uuid)
+    vm = find_vm(request, uuid, with_xml=True)
     volumes = {disk.path: disk for disk in disks_of(vm)}
     disks = [
         {**disk, "volume": volumes[disk["path"]].volume if disk.get("path") in volumes else None} for disk in vm.disks
     ]
-    context = {**frame(request, vm, "hardware"), "disks": disks, "may_change": can(request.user, "vms.change")}
+    context = {
+        **frame(request, vm, "hardware"),
+        "disks": disks,
+        "pending": pending(vm),
+        "may_change": can(request.user, "vms.change"),
+    }
     return render(request, "vms/_hardware.html" if is_partial(request) else "vms/hardware.html", context)
 
 
