@@ -24,7 +24,6 @@ CSRF_COOKIE_NAME = "drover_csrf"
 SESSION_COOKIE_AGE = env_int("DROVER_SESSION_HOURS", 24 * 14) * 3600
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -32,7 +31,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "django_htmx",
-    "ninja",
     "channels",
     "ui",
     "access",
@@ -43,6 +41,9 @@ INSTALLED_APPS = [
     "api",
     "cluster",
 ]
+# Processes without pages (Procfile) leave out what only pages need: memory.
+if env_bool("DROVER_PAGES", default=True):
+    INSTALLED_APPS.append("ninja")
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -21,6 +21,7 @@ from cluster.env import env_bool, env_str, load_env_file
 from scripts import front, leftovers
 
 ROOT = Path(__file__).resolve().parent.parent
+FIRST = {"redis", "front", "web", "virtlogd", "libvirtd"}  # the others wait until pages are served
 PR_SET_PDEATHSIG = 1  # prctl(2)
 LIBVIRT_SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
 YEAR_S = 365 * 24 * 3600
@@ -44,7 +45,8 @@ class Drover(Manager):  # type: ignore[misc]
 
     def add(self, name: str, command: str) -> None:
         """Keep this command running; it ends when its reader does."""
-        keep = f"exec setpriv --pdeathsig TERM scripts/keep {name} {command}"
+        after = "" if name in FIRST else '--after "$DROVER_VAR/run/web.sock" '
+        keep = f"exec setpriv --pdeathsig TERM scripts/keep {after}{name} {command}"
         self.add_process(name, keep, env=dict(os.environ), cwd=str(ROOT))
 
     def terminate(self) -> None:
