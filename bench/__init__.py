@@ -1,1 +1,1 @@
-"""What Drover promises about its speed, measured on this machine: `make bench`, or `python -m bench list events ...`."""
+"""What Drover promises about its speed, measured on this machine: `make bench` or `python -m bench ROW ...`."""

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from django.db.models import F
-
 from access.rules import Person, visible
 from jobs.models import Job
-from jobs.states import ACTIVE, ENDED, State
+from jobs.states import State
 
 SHOWN = 12
 RECENT = 8
@@ -22,8 +20,8 @@ HEAVY = ("params", "series", "detail", "result", "technical", "commands", "locks
 def dock(user: Person) -> dict[str, Any]:
     """running: active jobs (parts of a job stay with it); recent: what ended last; last: the newest of these."""
     mine = visible(user, Job.objects.filter(parent=None)).select_related("user").defer(*HEAVY)
-    running = list(mine.filter(state__in=ACTIVE).order_by("id")[: SHOWN + 1])
-    recent = list(mine.filter(state__in=ENDED).order_by(F("id").desc())[:RECENT])
+    running = list(mine.filter(finished_at=None).order_by("id")[: SHOWN + 1])
+    recent = list(mine.exclude(finished_at=None).order_by("-id")[:RECENT])
     last = recent[0] if recent else None
     if last is not None:
         last.icon, last.tone = ICONS[State(last.state)]  # type: ignore[attr-defined]
