@@ -4,6 +4,7 @@ Callbacks run in libvirt's event loop thread, which serves every host of the pro
 changed. Sources: virDomainEventID, virDomainEventType, virStoragePoolEventID, virNetworkEventID.
 """
 
+import itertools
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,7 @@ class Kind(Enum):
     POOL = "pool"  # by name: defined, started, stopped, undefined
     VOLUMES = "volumes"  # by name of the pool: what lies in it was read again
     NETWORK = "network"  # by name
-    CLOSED = "closed"  # the connection is gone
+    CLOSED = "closed"  # the connection is gone, by the token of its subscription
 
 
 class Note(NamedTuple):
@@ -57,6 +58,7 @@ class Inbox:
             return notes
 
 
+_tokens = itertools.count(1)
 _STATE_ONLY = {
     libvirt.VIR_DOMAIN_EVENT_SUSPENDED,
     libvirt.VIR_DOMAIN_EVENT_SHUTDOWN,
@@ -83,6 +85,7 @@ class Subscription:
         self._conn = conn
         self._inbox = inbox
         self._undo: list[Callable[[], object]] = []
+        self.token = str(next(_tokens))
 
     def start(self) -> None:
         """Subscribe. What a driver or an old libvirt has no events for is left out. Raises VirtError if it is lost."""
@@ -135,7 +138,7 @@ class Subscription:
         self._inbox.put(Note(Kind.NETWORK, network.name()))
 
     def _closed(self, _conn: Any, _reason: int, *_rest: Any) -> None:
-        self._inbox.put(Note(Kind.CLOSED, ""))
+        self._inbox.put(Note(Kind.CLOSED, self.token))
 
 
 def subscribe(conn: "libvirt.virConnect", inbox: Inbox) -> Subscription:

@@ -125,6 +125,8 @@ class Chores:
         try:
             chore.function()
         except VirtError as error:
+            if self._watch.stopping.is_set():
+                return
             log.info("%s: %s not read: %s %s", self._watch.name, chore.name, error.message, error.technical)
         except Late:
             log.warning("%s: %s: no answer in time", self._watch.name, chore.name)

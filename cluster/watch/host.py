@@ -37,6 +37,7 @@ BACKOFF_S = (0.3, 1.0, 3.0, 8.0, 15.0)
 SILENT_AFTER_S = 13.0
 OPEN_LIMIT_S = 30.0
 CALL_LIMIT_S = 12.0
+ANY = ""  # instead of a token: whichever connection it is
 _random = secrets.SystemRandom()
 
 
@@ -113,7 +114,7 @@ class HostWatch:
     def reidentify(self) -> None:
         """The machine is another one than we thought: begin again by asking which."""
         self._uuid = ""
-        self.inbox.put(Note(Kind.CLOSED, ""))
+        self.inbox.put(Note(Kind.CLOSED, ANY))
 
     def read_soon(self, uuids: Collection[str]) -> None:
         """Have these definitions read again when nothing else is to be done."""
@@ -271,7 +272,8 @@ class HostWatch:
 
     def handle(self, notes: Sequence[Note]) -> None:
         """What events said. Notes that could not be stored are put back."""
-        if any(note.kind is Kind.CLOSED for note in notes):
+        token = self._subscription.token if self._subscription else ""
+        if any(note.kind is Kind.CLOSED and note.key in {token, ANY} for note in notes):
             raise HostUnreachable(_("The connection to the host was lost."))
         try:
             self._changed_vms(
