@@ -21,13 +21,15 @@ MODES = [
     (NetworkMode.BRIDGE, gettext_lazy("Bridged: VMs are in your own network, through a bridge each host has")),
 ]
 WITH_ADDRESSES = {NetworkMode.NAT, NetworkMode.ROUTE, NetworkMode.ISOLATED}
+NOT_FOR_HOSTS = [ipaddress.IPv4Network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
+CHECK = {"class": "form-check-input"}
 PLAIN = {"autocapitalize": "off", "spellcheck": "false"}
 
 
 class NetworkForm(forms.Form):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=64, widget=forms.TextInput(attrs=PLAIN))
     mode = forms.ChoiceField(
-        label=gettext_lazy("Kind"), choices=MODES, initial=NetworkMode.NAT, widget=forms.RadioSelect
+        label=gettext_lazy("Kind"), choices=MODES, initial=NetworkMode.NAT, widget=forms.RadioSelect(attrs=CHECK)
     )
     bridge = forms.CharField(
         label=gettext_lazy("Bridge"),
@@ -65,7 +67,7 @@ class NetworkForm(forms.Form):
     hosts = forms.ModelMultipleChoiceField(
         label=gettext_lazy("On these hosts"),
         queryset=Host.objects.none(),
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs=CHECK),
         error_messages={"required": gettext_lazy("Choose a host.")},
     )
 
@@ -150,7 +152,7 @@ class NetworkForm(forms.Form):
         if "/" not in text or not 8 <= network.prefixlen <= 29:
             self.add_error("cidr", _("The size must be between /8 and /29, for example 192.168.100.0/24."))
             return None
-        if network.is_multicast or network.is_loopback or network.is_unspecified or network.is_reserved:
+        if any(network.overlaps(one) for one in NOT_FOR_HOSTS):
             self.add_error("cidr", _("These addresses are not for networks of hosts."))
             return None
         if here.ip == network.network_address:

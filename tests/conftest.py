@@ -25,6 +25,12 @@ def _in_memory_layer(settings: Any) -> None:
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    """The real hasher takes a third of a second on purpose: that would be most of the time of the fast tests."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def admin(db: None) -> User:
     return User.objects.create_user("ada", password="correct horse 7", role=Role.ADMINISTRATOR)
