@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
@@ -21,7 +21,7 @@ from jobs.filters import JobFilter
 from jobs.models import Job
 from jobs.operations import by_name
 from jobs.states import State
-from ui.htmx import done_response, is_partial, note_response
+from ui.htmx import is_partial, note_response
 
 PER_PAGE = 50
 LINES = 500
@@ -129,9 +129,8 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
         raise PermissionDenied
     if not engine.cancel(job, User.objects.get(username=request.user.get_username())):
         return note_response(request, _("It is too late to cancel this job."), job.get_absolute_url())
-    if not is_partial(request):
-        return redirect(job)
-    return done_response(request, job.get_absolute_url(), _("Cancelling: %(job)s") % {"job": job.title})
+    text = _("Cancelling: %(job)s") % {"job": job.title}
+    return note_response(request, text, job.get_absolute_url(), bad=False)
 
 
 @require_GET

@@ -85,11 +85,11 @@ def safe_next(request: HttpRequest, default: str) -> str:
     return wanted if allowed else default
 
 
-def note_response(request: HttpRequest, message: Text, url: str) -> HttpResponse:
-    """After a one-click POST that was refused: says why in a note, and changes nothing on the page."""
+def note_response(request: HttpRequest, message: Text, url: str, *, bad: bool = True) -> HttpResponse:
+    """After a one-click POST whose page stays as it is: says in a note why it was refused, or that it was done."""
     if not is_partial(request):
-        messages.error(request, str(message))
+        (messages.error if bad else messages.success)(request, str(message))
         return HttpResponseRedirect(url)
     response = HttpResponse(status=204)
-    trigger_client_event(response, "drover:note", {"message": str(message), "bad": True})
+    trigger_client_event(response, "drover:note", {"message": str(message), "bad": bad})
     return response
