@@ -22,7 +22,7 @@ def lab_folder(name: str) -> Path:
 
 @pytest.fixture(scope="session")
 def _spare_lab() -> Iterator[Lab]:
-    lab = Lab(name="labtest", subnet="10.79.0", var=lab_folder("labtest"), images=SHARED_IMAGES)
+    lab = Lab(name="labtest", subnet="10.92.0", var=lab_folder("labtest"), images=SHARED_IMAGES)
     with cluster.only_one(lab):
         cluster.down(lab)
         cluster.up(lab)

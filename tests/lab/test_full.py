@@ -18,7 +18,7 @@ POOL = """<pool type='netfs'><name>nfs</name>
 
 @pytest.fixture(scope="module")
 def full_lab() -> Iterator[Lab]:
-    lab = Lab(name="labfull", subnet="10.81.0", var=lab_folder("labfull"), images=SHARED_IMAGES)
+    lab = Lab(name="labfull", subnet="10.94.0", var=lab_folder("labfull"), images=SHARED_IMAGES)
     with cluster.only_one(lab):
         cluster.down(lab)
         cluster.up(lab, with_full=True)

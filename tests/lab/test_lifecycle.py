@@ -21,7 +21,7 @@ pytestmark = pytest.mark.lab
 def doomed() -> Iterator[Lab]:
     """A lab that is not up; whatever the test makes of it is gone afterwards."""
     var = lab_folder("doomed")
-    lab = Lab(name="doomed", subnet="10.80.0", var=var, images=SHARED_IMAGES)
+    lab = Lab(name="doomed", subnet="10.93.0", var=var, images=SHARED_IMAGES)
     yield lab
     with cluster.only_one(lab):
         cluster.down(lab)
