@@ -50,4 +50,4 @@ def small(db: None) -> Small:
             PoolOnHost.objects.create(
                 pool=pool, host=host, is_active=True, capacity_bytes=100 * GIB, allocation_bytes=used * GIB
             )
-    return Small(*hosts, shared, local)
+    return Small(hosts[0], hosts[1], hosts[2], shared, local)

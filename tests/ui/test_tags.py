@@ -10,6 +10,7 @@ from django.template import Context, RequestContext, Template
 from django.test import RequestFactory
 from django.utils import timezone
 
+from jobs.errors import Refused
 from ui.forms import add_refusal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,17 +107,11 @@ def test_fields_tie_label_help_and_error_to_the_input() -> None:
 
 
 def test_a_refused_operation_is_shown_beside_its_field() -> None:
-    class Refused:
-        message = "Already taken."
-        field = "name"
-
     form = Example({"name": "web", "size": 1, "kind": "a"})
     assert form.is_valid()
-    add_refusal(form, Refused())
+    add_refusal(form, Refused("Already taken.", field="name"))
     assert form.errors["name"] == ["Already taken."]
-    other = Refused()
-    other.field = "nowhere"
-    add_refusal(form, other)
+    add_refusal(form, Refused("Already taken.", field="nowhere"))
     assert form.non_field_errors() == ["Already taken."]
 
 
