@@ -108,9 +108,7 @@ class _Declare(HostOperation):
 
     def declare(self, state: str) -> None:
         self.store(observed_state=state, state_since=timezone.now())
-        live.publish(
-            "vms", *(f"vm.{uuid}" for uuid in Vm.objects.filter(host=self.target).values_list("uuid", flat=True))
-        )
+        vm_sync.settle_host(self.target)
 
 
 @register

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hosts.models import ClusterCpu, Host
-from hosts.states import Transport
+from hosts.states import HostState, Transport
 
 DOMAIN_TYPES = ("kvm", "qemu")
 Kind = tuple[str, str]  # architecture, domain type
@@ -55,5 +55,9 @@ def refresh_if_stale() -> None:
     from jobs.models import Job
     from jobs.states import State
 
-    if is_stale() and not Job.objects.filter(operation=ComputeCommonCpu.name, state=State.QUEUED).exists():
+    hosts = [host for kind in inputs().values() for host in kind]
+    can_be_asked = [host for host in hosts if host.observed_state in {HostState.UP, HostState.NEW}]
+    if (hosts and not can_be_asked) or not is_stale():
+        return
+    if not Job.objects.filter(operation=ComputeCommonCpu.name, state=State.QUEUED).exists():
         enqueue(ComputeCommonCpu(), user=None)

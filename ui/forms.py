@@ -4,6 +4,7 @@ from typing import Protocol
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.http import HttpRequest, QueryDict
 
 from ui.text import Text
 
@@ -17,6 +18,11 @@ def add_refusal(form: forms.Form, refused: RefusedLike) -> None:
     """Show why an operation was refused beside the field it names, or above the form."""
     field = refused.field if refused.field in form.fields else None
     form.add_error(field, str(refused.message))
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: what was posted, even if that is nothing (no box ticked); None for a GET."""
+    return request.POST if request.method == "POST" else None
 
 
 def widget_class(bound: BoundField) -> str:

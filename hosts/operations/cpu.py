@@ -30,32 +30,36 @@ class ComputeCommonCpu(Operation):
         return [Lock("cluster:cpu")]
 
     def run(self, run: Run) -> dict[str, Any]:
-        """Raises Failed if no host of a kind answers."""
+        """Raises Failed if there is no common CPU of some kind: nobody answers, or nothing in common."""
         kinds = inputs()
         for row in ClusterCpu.objects.all():
             if (row.arch, row.domain_type) not in kinds:
                 row.delete()
-        models = {f"{arch} {domain_type}": self._compute(run, (arch, domain_type)) for arch, domain_type in kinds}
+        found = {f"{arch} {domain_type}": self._compute(run, (arch, domain_type)) for arch, domain_type in kinds}
         live.publish("hosts")
-        return {"models": models}
+        problems = [f"{kind}: {error}" for kind, (_model, error) in found.items() if error]
+        if problems:
+            raise Failed(" ".join(problems))
+        return {"models": {kind: model for kind, (model, _error) in found.items()}}
 
-    def _compute(self, run: Run, kind: Kind) -> str:
+    def _compute(self, run: Run, kind: Kind) -> tuple[str, str]:
+        """Compute and store for one kind; returns the model and what went wrong, one of them empty."""
         arch, domain_type = kind
         hosts = inputs().get(kind, [])
-        values: dict[str, Any] = {"inputs_digest": digest(hosts), "computed_at": timezone.now()}
+        values: dict[str, Any] = {"inputs_digest": digest(hosts), "computed_at": timezone.now(), "error": ""}
         try:
             spec, each = _ask_first_that_answers(run, hosts, kind)
-        except (VirtError, BadXml) as error:
-            message = getattr(error, "message", str(error))
-            values |= {"model": "", "vendor": "", "features": [], "xml": "", "hosts": {}, "error": message}
-            run.warn(message)
+        except (Failed, VirtError, BadXml) as error:
+            values |= {"model": "", "vendor": "", "features": [], "xml": "", "hosts": {}}
+            values["error"] = str(getattr(error, "message", error))
+            if isinstance(error, Failed):  # nobody was there to compute: it is to be tried again
+                values["inputs_digest"] = ""
         else:
-            features = [[feature.policy, feature.name] for feature in spec.features]
-            values |= {"model": spec.model, "vendor": spec.vendor, "features": features, "error": ""}
-            values |= {"xml": baseline.document(spec), "hosts": each}
+            values |= {"model": spec.model, "vendor": spec.vendor, "xml": baseline.document(spec), "hosts": each}
+            values["features"] = [[feature.policy, feature.name] for feature in spec.features]
             run.log(_("%(arch)s, %(type)s: %(model)s") % {"arch": arch, "type": domain_type, "model": spec.model})
         ClusterCpu.objects.update_or_create(arch=arch, domain_type=domain_type, defaults=values)
-        return str(values["model"])
+        return str(values.get("model", "")), str(values["error"])
 
 
 def _ask_first_that_answers(

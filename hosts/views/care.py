@@ -16,7 +16,7 @@ from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
 from jobs.operations import Operation, by_name
-from ui.forms import add_refusal
+from ui.forms import add_refusal, posted
 from ui.htmx import is_partial, job_response, note_response, render_dialog
 
 Params = Callable[[Any], dict[str, Any]]
@@ -58,7 +58,7 @@ def _key(host: Host, job: Job) -> list[int]:
 def edit(request: PersonRequest, pk: int) -> HttpResponse:
     host = find(request, pk)
     now = {field: getattr(host, field) for field in FIELDS}
-    form = HostForm(request.POST or None, host=host, initial={**now, "port": host.port or None})
+    form = HostForm(posted(request), host=host, initial={**now, "port": host.port or None})
 
     def operation() -> Operation:
         data = {key: value for key, value in getattr(form, "cleaned_data", {}).items() if key in FIELDS}
@@ -72,7 +72,7 @@ def edit(request: PersonRequest, pk: int) -> HttpResponse:
 def maintenance(request: PersonRequest, pk: int) -> HttpResponse:
     """Begin maintenance, with or without moving the VMs away; or end it."""
     host = find(request, pk)
-    form = MaintenanceForm(request.POST or None)
+    form = MaintenanceForm(posted(request))
 
     def operation() -> Operation:
         data = getattr(form, "cleaned_data", {})
@@ -87,7 +87,7 @@ def maintenance(request: PersonRequest, pk: int) -> HttpResponse:
 @permission_required("hosts.manage")
 def evacuate(request: PersonRequest, pk: int) -> HttpResponse:
     host = find(request, pk)
-    form = EvacuateForm(request.POST or None)
+    form = EvacuateForm(posted(request))
 
     def operation() -> Operation:
         return by_name("hosts.evacuate")(host, dict(getattr(form, "cleaned_data", {})))
@@ -99,7 +99,7 @@ def evacuate(request: PersonRequest, pk: int) -> HttpResponse:
 @permission_required("hosts.manage")
 def declare_off(request: PersonRequest, pk: int) -> HttpResponse:
     host = find(request, pk)
-    form = NameForm(request.POST or None, host=host)
+    form = NameForm(posted(request), host=host)
     return _dialog(request, host, form, lambda: by_name("hosts.declare_off")(host), "hosts/_declare_off_dialog.html")
 
 
@@ -107,7 +107,7 @@ def declare_off(request: PersonRequest, pk: int) -> HttpResponse:
 @permission_required("hosts.manage")
 def remove(request: PersonRequest, pk: int) -> HttpResponse:
     host = find(request, pk)
-    form = RemoveForm(request.POST or None, host=host)
+    form = RemoveForm(posted(request), host=host)
 
     def operation() -> Operation:
         data = getattr(form, "cleaned_data", {})
@@ -122,7 +122,7 @@ def remove(request: PersonRequest, pk: int) -> HttpResponse:
 def repin(request: PersonRequest, pk: int) -> HttpResponse:
     """Old and new fingerprints side by side. A job asks for the new ones: that is a button in the dialog."""
     host = find(request, pk)
-    form = forms.Form(request.POST or None)
+    form = forms.Form(posted(request))
     shown = set(request.POST.getlist("fingerprint"))
     keys = [[key.kind, key.blob] for key in host.offered if key.fingerprint in shown]
     params = {"keys": keys if len(keys) == len(shown) else []}
@@ -167,7 +167,7 @@ def repin_again(request: PersonRequest, host: Host) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @permission_required("hosts.manage")
 def trust(request: PersonRequest) -> HttpResponse:
-    form = forms.Form(request.POST or None)
+    form = forms.Form(posted(request))
     members = list(Host.objects.filter(is_managed=True, transport__in=["ssh", "local"]).only("name", "address"))
     if request.method == "POST":
         try:

@@ -21,7 +21,7 @@ from hosts.usage import vms_of
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
-from ui.forms import add_refusal
+from ui.forms import add_refusal, posted
 from ui.htmx import is_partial, job_response, note_response, render_dialog
 from virt.xml import network as network_xml
 from virt.xml.network import NetworkSpec
@@ -174,7 +174,7 @@ def _last_errors(found: Network) -> dict[int, str]:
 @permission_required("hosts.manage")
 def add(request: PersonRequest) -> HttpResponse:
     """Define a network on many hosts at once. The row says what it shall be; the job brings the hosts to it."""
-    form = NetworkForm(request.POST or None)
+    form = NetworkForm(posted(request))
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         row = Network.objects.create(name=data["name"], mode=data["mode"], spec=form.spec())
@@ -196,7 +196,7 @@ def change(request: PersonRequest, pk: int, verb: str) -> HttpResponse:
     if verb not in VERBS or (request.method == "GET" and verb not in CUTTING):
         raise Http404
     keys = [int(key) for key in request.POST.getlist("host") or request.GET.getlist("host") if key.isdigit()]
-    form = ForceForm(request.POST or None)
+    form = ForceForm(posted(request))
     params: dict[str, Any] = {"verb": verb, "hosts": keys}
     if request.method == "POST":
         params["force"] = form.is_valid() and form.cleaned_data["force"]

@@ -16,7 +16,7 @@ from jobs.engine import enqueue
 from jobs.errors import Refused, Text
 from jobs.models import Job
 from jobs.operations import Operation
-from ui.forms import add_refusal
+from ui.forms import add_refusal, posted
 from ui.htmx import is_partial, render_dialog
 
 
@@ -24,7 +24,7 @@ from ui.htmx import is_partial, render_dialog
 @permission_required("hosts.manage")
 def add(request: PersonRequest) -> HttpResponse:
     """The first step: name and address. Makes the row, which nothing looks after yet, and asks for the SSH keys."""
-    form = HostForm(request.POST or None)
+    form = HostForm(posted(request))
     if request.method == "POST" and form.is_valid():
         host = _make(form)
         operation = ProbeHost(host) if host.transport == Transport.SSH else PreflightHost(host)

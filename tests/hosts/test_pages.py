@@ -150,9 +150,8 @@ def test_an_error_of_a_host_is_told_with_its_cures(admin_client: Client, db: Non
 
 def test_the_common_cpu_and_what_stays_unused(admin_client: Client, db: None) -> None:
     host = make_host("vmhost1")
-    ClusterCpu.objects.create(
-        arch="x86_64", domain_type="kvm", model="EPYC-Rome", hosts={str(host.pk): {"model": "EPYC-Milan", "unused": ["vaes"]}}
-    )  # fmt: skip
+    hosts = {str(host.pk): {"model": "EPYC-Milan", "unused": ["vaes"]}}
+    ClusterCpu.objects.create(arch="x86_64", domain_type="kvm", model="EPYC-Rome", hosts=hosts)
     page = admin_client.get("/hosts/").content.decode()
     assert "EPYC-Rome" in page
     assert "vmhost1: EPYC-Milan" in page

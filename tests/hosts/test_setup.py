@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Callable
 
 import pytest
 from django.test import Client
@@ -125,8 +126,8 @@ def test_the_key_to_copy_is_shown_with_its_command(admin_client: Client, new: Ho
     assert "authorized_keys" in page
 
 
-def test_looking_a_host_over(do: Do, simulated: "object") -> None:
-    host = simulated("alpha", is_managed=False, setup_step=SetupStep.CHECK)  # type: ignore[operator]
+def test_looking_a_host_over(do: Do, simulated: Callable[..., Host]) -> None:
+    host = simulated("alpha", is_managed=False, setup_step=SetupStep.CHECK)
     job = do(PreflightHost(host))
     assert (job.state, job.result["problems"]) == (State.SUCCEEDED, 0), job.error
     host.refresh_from_db()
@@ -135,8 +136,8 @@ def test_looking_a_host_over(do: Do, simulated: "object") -> None:
     assert host.cpus == 8
 
 
-def test_it_joins_the_cluster_when_a_person_says_so(do: Do, simulated: "object", admin: User) -> None:
-    host = simulated("alpha", is_managed=False, setup_step=SetupStep.CHECK)  # type: ignore[operator]
+def test_it_joins_the_cluster_when_a_person_says_so(do: Do, simulated: Callable[..., Host], admin: User) -> None:
+    host = simulated("alpha", is_managed=False, setup_step=SetupStep.CHECK)
     do(PreflightHost(host))
     host.refresh_from_db()
     assert do(AcceptHost(host), admin).state == State.SUCCEEDED
