@@ -110,7 +110,12 @@ def _make(made: Certificate) -> None:
         key, cert = Path(scratch, "key.pem"), Path(scratch, "cert.pem")
         argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         argv += ["-days", str(CERTIFICATE_DAYS), "-subj", f"/O=Drover/CN={name[:64]}"]
-        argv += ["-addext", "subjectAltName=" + ",".join(dict.fromkeys(names)), "-addext", "extendedKeyUsage=serverAuth"]
+        argv += [
+            "-addext",
+            "subjectAltName=" + ",".join(dict.fromkeys(names)),
+            "-addext",
+            "extendedKeyUsage=serverAuth",
+        ]
         subprocess.run([*argv, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
         key.chmod(0o600)
         os.replace(key, made.key)

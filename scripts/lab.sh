@@ -12,10 +12,10 @@ case $1 in
   up)
     lab up
     [ -S "$var/run/web.sock" ] || die "The lab is up, but Drover does not run: start it with make up, then run make lab again."
-    .venv/bin/python manage.py lab_adopt "$(find "$var" -maxdepth 2 -path "$var/lab*" -name lab.json | head -1)"
+    .venv/bin/python manage.py lab_adopt
     ;;
   down)
-    [ ! -S "$var/run/web.sock" ] || .venv/bin/python manage.py lab_adopt --forget
+    [ ! -S "$var/run/web.sock" ] || [ ! -f "$var/lab/lab.json" ] || .venv/bin/python manage.py lab_adopt --forget
     lab down
     ;;
 esac

@@ -1,4 +1,4 @@
-"""Waits until the pages answer and says where and how to log in. A process of its own, which ends: it costs no memory later."""
+"""Waits until the pages answer and says where and how to log in. A process of its own: it costs no memory later."""
 
 import argparse
 import ssl

@@ -163,7 +163,11 @@ def commands() -> dict[str, str]:
     found: dict[str, str] = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
     if env_str("REDIS_URL"):
         del found["redis"]
-    if env_bool("DROVER_LOCAL_HOST", default=True) and not libvirt_answers() and not Path("/run/systemd/system").exists():
+    if (
+        env_bool("DROVER_LOCAL_HOST", default=True)
+        and not libvirt_answers()
+        and not Path("/run/systemd/system").exists()
+    ):
         as_root = "" if os.geteuid() == 0 else "sudo scripts/with_parent $$ "
         for daemon in ("virtlogd", "libvirtd"):
             found[daemon] = f"{as_root}env LIBVIRT_LOG_OUTPUTS=3:file:$DROVER_VAR/run/{daemon}.log {daemon}"
