@@ -159,27 +159,42 @@ def _follow_adopted(cell: PoolOnHost, spec: PoolSpec) -> None:
 
 @dataclass(frozen=True)
 class Shelf:
-    """A pool whose volumes this host is to list. known: name -> when it was last read."""
+    """A usable pool of a host. known: name -> when it was last read; bare: of which only name and size are known.
+
+    is_lister: this host says what is in the pool and what is not; the others only add what they know of.
+    """
 
     pool_id: int
     name: str
     host_id: int | None  # what Volume.host is: None for a shared pool
-    known: dict[str, datetime]
+    is_lister: bool = True
+    known: dict[str, datetime] = field(default_factory=dict)
+    bare: set[str] = field(default_factory=set)
 
 
 def shelves(host_id: int) -> list[Shelf]:
-    """The usable pools whose volumes this host lists: its own ones, and shared ones of which it is the first host."""
+    """The usable pools of a host. It lists its own ones, and shared ones of which it is the first host that answers.
+
+    No libvirt knows all of a shared pool: each knows what it made itself, and what lay there when it last looked.
+    """
     found = []
     cells = PoolOnHost.objects.filter(host_id=host_id, is_active=True, missing_since=None, error="")
     for cell in cells.select_related("pool"):
-        if cell.pool.is_shared and _lister(cell.pool_id) != host_id:
-            continue
-        owner = None if cell.pool.is_shared else host_id
-        shelf = Shelf(cell.pool_id, cell.pool.name, owner, {})
+        is_shared = cell.pool.is_shared
+        is_lister = not is_shared or _lister(cell.pool_id) == host_id
+        shelf = Shelf(cell.pool_id, cell.pool.name, None if is_shared else host_id, is_lister)
         rows = _volumes(shelf).filter(missing_since=None)
-        shelf.known.update(rows.values_list("name", "seen_at"))
+        for name, seen_at, format_ in rows.values_list("name", "seen_at", "format"):
+            shelf.known[name] = seen_at
+            if not format_:
+                shelf.bare.add(name)
         found.append(shelf)
     return found
+
+
+def bare(name: str, path: str, size_bytes: int, allocation_bytes: int) -> VolumeSummary:
+    """A file of a pool that libvirt has not looked at: made by hand, or by another host."""
+    return VolumeSummary(name, path, "file", path, "", size_bytes, allocation_bytes)
 
 
 def _volumes(shelf: Shelf) -> QuerySet[Volume]:
@@ -269,8 +284,8 @@ def refresh_pool(pool: Pool, host: Host, *, rescan: bool = False) -> None:
     store_pools(host.pk, PoolsSeen(read_at, facts={pool.name: facts}))
     if is_active:
         pool.refresh_from_db(fields=["is_shared"])
-        shelf = Shelf(pool.pk, pool.name, None if pool.is_shared else host.pk, {})
-        store_volumes(shelf, names, volumes, read_at)
+        shelf = Shelf(pool.pk, pool.name, None if pool.is_shared else host.pk)
+        store_volumes(shelf, names, volumes, read_at, is_complete=rescan or not pool.is_shared)
 
 
 def _store_missing(pool: Pool, host: Host, read_at: datetime) -> None:

@@ -111,6 +111,21 @@ def pulse(target: Target, paths: Sequence[str] = ()) -> Pulse:
     return parse_pulse(output)
 
 
+def files_in(target: Target, path: str) -> dict[str, tuple[int, int]]:
+    """The files right in a folder: name -> size and room taken, in bytes. Names with line feeds are left out.
+
+    Raises HostUnreachable, also if the folder hangs; CommandFailed. Blocks for a few seconds then.
+    """
+    find = ["find", path, "-maxdepth", "1", "-xtype", "f", "-printf", r"%s %b %f\n"]
+    output = ssh.run(target, ["timeout", "-s", "KILL", str(PROBE_S), *find], timeout_s=PROBE_S * 2)
+    found = {}
+    for line in output.splitlines():
+        size, blocks, name = (line.split(" ", 2) + ["", ""])[:3]
+        if name and size.isdigit() and blocks.isdigit():
+            found[name] = (int(size), int(blocks) * 512)
+    return found
+
+
 def parse_pulse(output: str) -> Pulse:
     load1 = uptime_s = None
     neighbours: dict[str, list[str]] = {}

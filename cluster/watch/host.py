@@ -336,7 +336,7 @@ class HostWatch:
             self._follow(outcome)
 
     def _apply(self, observed: list[Observed], gone: list[str], read_at: datetime) -> Outcome | None:
-        host = Host.objects.filter(pk=self.host_id).first()
+        host = Host.objects.filter(pk=self.host_id).only(*hosts_sync.FIGURES).first()
         return None if host is None else vms_sync.apply(host, observed, read_at=read_at, gone=gone)
 
     def _follow(self, outcome: Outcome) -> None:

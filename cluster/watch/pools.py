@@ -1,4 +1,8 @@
-"""Pools and volumes of a host, read over a connection of their own: a storage that hangs greys out its own cell."""
+"""Pools and volumes of a host: a storage that hangs greys out its own cell.
+
+libvirt is never told to refresh a pool here: it stops a pool (and unmounts it) whose storage fails just then. What lies
+in a folder is asked by SSH instead, what a volume is from any libvirt that knows it.
+"""
 
 import logging
 import time
@@ -13,17 +17,15 @@ from cluster.watch.side import CALL_S, Side
 from cluster.watch.store import Store
 from storage import sync as storage_sync
 from storage.sync import FOLDER_KINDS, PoolsSeen, Shelf
-from virt.errors import HostUnreachable, VirtError
-from virt.hostinfo import Space
+from virt.errors import VirtError
+from virt.hostinfo import Space, files_in
 from virt.inventory.storage import pool_names, read_pool, read_volumes, volume_names
-from virt.pools import PoolFacts, definition, refresh
+from virt.pools import PoolFacts, definition
 
 if TYPE_CHECKING:
     from cluster.watch.host import HostWatch
 
 log = logging.getLogger(__name__)
-RESCAN_S = 60.0
-RESCAN_EVERY_S = 300.0
 READ_AGAIN = timedelta(minutes=10)
 VOLUMES_AT_ONCE = 50
 ASK_AGAIN_S = (30.0, 60.0, 120.0, 300.0)  # a path that hung: each question may leave a process on the host
@@ -39,7 +41,6 @@ class PoolReader:
         self._paths: dict[str, str] = {}  # active pools that are folders
         self._spaces: dict[str, Space | None] = {}  # by path
         self._silent: dict[str, tuple[int, float]] = {}  # path -> how often it was silent, when to ask again
-        self._rescan_at: dict[str, float] = {}
 
     # --- by SSH ------------------------------------------------------------------------------------------------------
 
@@ -97,7 +98,7 @@ class PoolReader:
             self._paths.pop(facts.name, None)
 
     def read_volumes(self) -> None:
-        """What lies in the pools that this host lists: names each time, new and long unread volumes one by one."""
+        """What lies in the pools: names each time, new and long unread volumes one by one."""
         for shelf in self._store.run(storage_sync.shelves, self._watch.host_id):
             if self._is_silent(shelf.name):
                 continue
@@ -105,22 +106,32 @@ class PoolReader:
                 self._read_shelf(shelf)
             except Late:
                 log.warning("%s: pool %s hangs", self._watch.name, shelf.name)
-            except HostUnreachable:
-                raise
             except VirtError as error:
+                self._watch.connection()  # raises if it is the host that is gone
                 log.info("%s: volumes of %s not read: %s", self._watch.name, shelf.name, error.technical)
 
     def _read_shelf(self, shelf: Shelf) -> None:
         about = f"pool {shelf.name}"
-        if time.monotonic() >= self._rescan_at.get(shelf.name, 0.0):
-            self._rescan_at[shelf.name] = time.monotonic() + RESCAN_EVERY_S
-            self._side.ask(about, RESCAN_S, refresh, shelf.name)
         read_at = timezone.now()
         names = self._side.ask(about, CALL_S, volume_names, shelf.name)
-        new = [name for name in names if name not in shelf.known]
-        old = sorted((name for name in names if name in shelf.known), key=lambda name: shelf.known[name])
-        due = [name for name in old if shelf.known[name] < read_at - READ_AGAIN]
+        files = self._files(shelf)
+        there = [name for name in names if files is None or name in files]
+        new = [name for name in there if name not in shelf.known or name in shelf.bare]
+        old = sorted((name for name in there if name in shelf.known), key=lambda name: shelf.known[name])
+        due = [name for name in old if shelf.known[name] < read_at - READ_AGAIN] if shelf.is_lister else []
         read = []
         for name in [*new, *due[:VOLUMES_AT_ONCE]]:
             read += self._side.ask(about, CALL_S, read_volumes, shelf.name, [name])
-        self._store.run(storage_sync.store_volumes, shelf, names, read, read_at)
+        found = {volume.name for volume in read}
+        for name in set(files or {}) - set(shelf.known) - found:
+            path = f"{self._paths[shelf.name]}/{name}"
+            read.append(storage_sync.bare(name, path, *(files or {})[name]))
+        is_complete = files is not None or (shelf.is_lister and shelf.host_id is not None)
+        self._store.run(storage_sync.store_volumes, shelf, files or names, read, read_at, is_complete=is_complete)
+
+    def _files(self, shelf: Shelf) -> dict[str, tuple[int, int]] | None:
+        """What lies in the folder now; None if this host is not the one to say, or cannot."""
+        path = self._paths.get(shelf.name)
+        if path is None or not shelf.is_lister or not self._watch.target.has_ssh:
+            return None
+        return files_in(self._watch.target, path)

@@ -17,6 +17,7 @@ from virt.events import Kind, Note
 
 log = logging.getLogger(__name__)
 TICK_S = 1.0
+COMPARE_EVERY_S = 5.0  # is the address or key of one of our hosts another one now?
 GIVEN_UP_MOST = 2  # threads of one host left behind in a call that hangs
 GRACE_S = 8.0  # a host that has not been seen for longer than this gets the rest of the time to answer
 
@@ -31,6 +32,7 @@ class Supervisor:
         self._crew = Crew()
         self._watches: dict[int, HostWatch] = {}
         self._given_up: dict[int, list[HostWatch]] = {}
+        self._compare_at = 0.0
 
     def stop(self) -> None:
         self.stopping.set()
@@ -52,8 +54,9 @@ class Supervisor:
         mine = self._store.run_now(self.leases.tick)
         for host_id in set(self._watches) - mine:
             self._drop(host_id)
-        started = mine - set(self._watches)
-        if started or self._watches:
+        now = time.monotonic()
+        if mine - set(self._watches) or now >= self._compare_at:
+            self._compare_at = now + COMPARE_EVERY_S
             self._start(self._store.run_now(self._hosts, mine))
 
     def _hosts(self, ids: set[int]) -> list[Host]:

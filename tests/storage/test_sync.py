@@ -90,14 +90,29 @@ def test_a_pool_that_is_gone_is_marked_and_one_never_seen_is_left_alone() -> Non
     assert PoolOnHost.objects.get(pool=promised).missing_since is None
 
 
-def test_volumes_of_a_shared_pool_are_listed_by_one_host() -> None:
+def test_one_host_says_what_a_shared_pool_holds() -> None:
     one, two = make_host("vmhost1"), make_host("vmhost2")
     make_pool("shared", one, two, kind="nfs")
     make_pool("plain", one, two, kind="dir")
-    assert [(shelf.name, shelf.host_id) for shelf in sync.shelves(one.pk)] == [("shared", None), ("plain", one.pk)]
-    assert [(shelf.name, shelf.host_id) for shelf in sync.shelves(two.pk)] == [("plain", two.pk)]
+
+    def listed(host: Host) -> list[tuple[str, int | None]]:
+        return [(shelf.name, shelf.host_id) for shelf in sync.shelves(host.pk) if shelf.is_lister]
+
+    assert listed(one) == [("shared", None), ("plain", one.pk)]
+    assert listed(two) == [("plain", two.pk)]
     Host.objects.filter(pk=one.pk).update(observed_state=HostState.UNREACHABLE)
-    assert {shelf.name for shelf in sync.shelves(two.pk)} == {"shared", "plain"}
+    assert {name for name, _host in listed(two)} == {"shared", "plain"}
+
+
+def test_a_file_libvirt_has_not_looked_at_is_there_and_to_be_read() -> None:
+    host = make_host()
+    make_pool("shared", host, kind="nfs")
+    (shelf,) = sync.shelves(host.pk)
+    found = sync.bare("by-hand.img", "/pools/shared/by-hand.img", 100, 60)
+    sync.store_volumes(shelf, ["by-hand.img"], [found], timezone.now())
+    row = Volume.objects.get()
+    assert (row.format, row.capacity_bytes, row.allocation_bytes) == ("", 100, 60)
+    assert sync.shelves(host.pk)[0].bare == {"by-hand.img"}
 
 
 def test_volumes_come_change_and_are_missed() -> None:

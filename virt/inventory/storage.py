@@ -2,7 +2,7 @@
 
 import libvirt
 
-from virt.errors import NotFound, translated
+from virt.errors import NotFound, VirtError, translated
 from virt.pools import PoolFacts, facts, lookup
 from virt.xml import volume as volume_xml
 from virt.xml.volume import VolumeSummary
@@ -30,13 +30,14 @@ def volume_names(conn: "libvirt.virConnect", pool_name: str) -> list[str]:
 
 
 def read_volumes(conn: "libvirt.virConnect", pool_name: str, names: list[str]) -> list[VolumeSummary]:
-    """Some volumes of a pool, a call or two each; one that goes away meanwhile is left out."""
+    """Some volumes of a pool, two calls each; one that cannot be read (gone, broken) is left out."""
     pool = lookup(conn, pool_name)
     found = []
     for name in names:
         try:
             with translated():
                 found.append(volume_xml.parse(pool.storageVolLookupByName(name).XMLDesc(0)))
-        except NotFound:
-            continue
+        except VirtError:
+            if not conn.isAlive():
+                raise
     return found
