@@ -1,5 +1,6 @@
 """A database of the bench's own, with the large cluster in it, opened as the running product opens its own."""
 
+import logging
 import os
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ def set_up(folder: Path) -> None:
         os.environ.pop(name, None)
     folder.mkdir(parents=True, exist_ok=True)
     django.setup()
+    logging.getLogger("ui.live").setLevel(logging.ERROR)  # there is no Redis, and nobody who listens
 
 
 @cache
