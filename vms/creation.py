@@ -1,4 +1,4 @@
-"""From a wish to VM rows and jobs: what the create page and the API both call. Database only, Redis for secrets."""
+"""From a wish to VM rows and jobs: what the create page and the API both call. Database only, but for secrets."""
 
 import ipaddress
 import json
@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
-from redis.exceptions import RedisError
 
 from access.models import User
 from hosts.models import Host
@@ -96,10 +95,7 @@ def _put_secrets(wish: NewVms) -> list[str]:
     if not boot.enabled or not (boot.password_hash or boot.user_data):
         return [""] * wish.count
     text = json.dumps({"password_hash": boot.password_hash, "user_data": boot.user_data})
-    try:
-        return [secrets.put(text) for _each in range(wish.count)]
-    except RedisError as error:
-        raise Refused(_("The queue of jobs does not answer now. Please try again in a minute.")) from error
+    return [secrets.put(text) for _each in range(wish.count)]
 
 
 def _make_row(user: User, wish: NewVms, name: str, host: Host) -> Vm:

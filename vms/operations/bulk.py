@@ -34,6 +34,7 @@ class BulkVms(Operation):
     name = "vms.bulk"
     verb = gettext_lazy("Change many VMs")
     permission = "vms.view"  # each part asks for its own
+    cancellable = True
 
     def title(self) -> str:
         kind, number = by_name(str(self.params.get("verb"))), len(self.params.get("vms") or ())

@@ -1,6 +1,8 @@
 """Making a VM: disk, seed, definition, start; all of it or nothing."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -17,7 +19,7 @@ from storage import volumes
 from storage.models import Image, Pool
 from virt import guests, seed
 from virt.connection import connect
-from virt.errors import VirtError
+from virt.errors import HostUnreachable, VirtError
 from virt.xml import cpu as cpu_xml
 from virt.xml import domain
 from virt.xml.cpu import CpuSpec
@@ -129,6 +131,7 @@ class CreateVm(VmOperation):
     name = "vms.create"
     verb = gettext_lazy("Create")
     permission = "vms.create"
+    cancellable = True
 
     @classmethod
     def state_refusal(cls, vm: Vm) -> Text | None:
@@ -161,6 +164,7 @@ class CreateVm(VmOperation):
         if plan.boot["enabled"]:
             run.progress(30, _("Storing the first-boot settings"))
             seed_path = self.make_seed(run, plan)
+        run.check_cancel()
         run.progress(50, _("Defining it"))
         self.virsh(run, "define", "--validate", f"{self.target}.xml")
         with connect(plan.host.target) as conn:
@@ -180,11 +184,24 @@ class CreateVm(VmOperation):
 
     def make_disk(self, run: Run, plan: Plan) -> str:
         size = int(self.params["disk_bytes"])
-        if plan.image is not None:
-            return volumes.create_overlay(run, plan.pool, plan.host, plan.image, plan.disk_name, size)
-        if self.params["image"]:
+        if plan.image is None and self.params["image"]:
             raise Failed(_("The image is gone."))
-        return volumes.create_blank(run, plan.pool, plan.host, plan.disk_name, size)
+        with self.making(run, plan.disk_name):
+            if plan.image is not None:
+                return volumes.create_overlay(run, plan.pool, plan.host, plan.image, plan.disk_name, size)
+            return volumes.create_blank(run, plan.pool, plan.host, plan.disk_name, size)
+
+    @contextmanager
+    def making(self, run: Run, name: str) -> Iterator[None]:
+        """Remember a volume before it is made; forget it if the host said no. Lost in between, it may be there."""
+        begun = run.job.result.get("begun", [])
+        run.keep(begun=[*begun, name])
+        try:
+            yield
+        except VirtError as error:
+            if not isinstance(error, HostUnreachable):
+                run.keep(begun=begun)
+            raise
 
     def make_seed(self, run: Run, plan: Plan) -> str:
         reference, secret = self.params["secret"], {}
@@ -199,7 +216,8 @@ class CreateVm(VmOperation):
             raise Failed(_("The first-boot settings can't be used: %(error)s") % {"error": error}) from error
         run.command("genisoimage", "-output", plan.seed_name, "-volid", "cidata", "-joliet", "-rock", "seed/")
         self.virsh(run, "vol-upload", plan.seed_name, plan.seed_name, "--pool", plan.pool.name)
-        path = volumes.upload_bytes(plan.pool, plan.host, plan.seed_name, data, replace=run.is_repeat)
+        with self.making(run, plan.seed_name):
+            path = volumes.upload_bytes(plan.pool, plan.host, plan.seed_name, data, replace=run.is_repeat)
         run.keep(seed_path=path)
         return path
 
@@ -219,7 +237,7 @@ class CreateVm(VmOperation):
                 guests.undefine(conn, self.uuid)
         except VirtError as error:
             left.append(f"{self.target} ({error.message})")
-        for name in (plan.disk_name, plan.seed_name):
+        for name in dict.fromkeys(run.job.result.get("begun", [])):
             try:
                 volumes.delete_volume(plan.pool, plan.host, name)
             except VirtError as error:
@@ -234,7 +252,7 @@ class CreateVm(VmOperation):
         """Refused before anything was made: then the row is all there is."""
         super().failed(run)
         vm = Vm.objects.filter(pk=self.target.pk, observed_state=VmState.CREATING).first()
-        if vm is not None and run.job.started_at is not None and not run.job.commands:
+        if vm is not None and not run.job.commands:
             drop_row(vm)
 
 
@@ -245,6 +263,7 @@ class CreateVms(Operation):
     name = "vms.create-many"
     verb = gettext_lazy("Create VMs")
     permission = "vms.create"
+    cancellable = True
 
     def title(self) -> str:
         words = {name: self.params.get(name, "") for name in ("count", "first", "last")}

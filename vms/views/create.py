@@ -22,6 +22,7 @@ from vms.placement import candidates
 from vms.spec import NewVms, hostname_of
 
 SHOWN = 8
+FIRST_BOOT = ("user", "ssh_keys", "password", "hostname", "domain", "packages", "user_data")
 EXAMPLE_ID = str(UUID(int=0))
 HIDDEN_HASH = "$6$" + "x" * 16 + "$" + "x" * 86
 
@@ -101,6 +102,9 @@ def files(form: CreateForm) -> dict[str, Any]:
     wish = form.wish()
     if not wish.first_boot.enabled:
         return {"files": {}, "problem": ""}
+    wrong = [str(message) for name in FIRST_BOOT for message in form.errors.get(name, [])]
+    if wrong:
+        return {"files": {}, "problem": " ".join(wrong)}
     try:
         return {"files": rendered(wish), "problem": ""}
     except ValueError as error:

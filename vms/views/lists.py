@@ -40,7 +40,7 @@ def index(request: PersonRequest) -> HttpResponse:
     if not is_partial(request):
         return render(request, "vms/index.html", context)
     response = render(request, "vms/_list.html", context)
-    if request.htmx.trigger != "vm-list":  # not for the list's own live refresh
+    if request.headers.get("HX-Trigger") != "vm-list":  # not for the list's own live refresh
         response.headers["HX-Push-Url"] = here
     return response
 
