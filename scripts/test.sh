@@ -34,7 +34,7 @@ run() {
   local name=$1 marks=$2 began=$SECONDS
   shift 2
   say "== $name =="
-  if env DROVER_TEST_VAR="$work/var" "$@" .venv/bin/pytest --basetemp="$work/pytest" --durations=5 -m "$marks"; then
+  if env DROVER_TEST_VAR="$work/var" "$@" .venv/bin/python -m pytest --basetemp="$work/pytest" --durations=5 -m "$marks"; then
     PARTS+=("$name: passed in $((SECONDS - began)) s")
   else
     PARTS+=("$name: FAILED after $((SECONDS - began)) s")

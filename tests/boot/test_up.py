@@ -1,0 +1,125 @@
+"""`make up` itself: first start, second start, its end, and what a kill leaves."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from tests.boot.started import Started, listening_addresses, sessions
+
+pytestmark = pytest.mark.lab
+NAMES = ["console", "front", "redis", "watch", "web", "work"]
+
+
+@pytest.fixture
+def drover(tmp_path: Path) -> Iterator[Started]:
+    started = Started(tmp_path / "var")
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+def leaders(drover: Started) -> list[int]:
+    return [drover.keeper(name) for name in drover.names()]
+
+
+def wait_until_gone(pids: list[int], within_s: float = 10) -> None:
+    until = time.monotonic() + within_s
+    while left := sessions(pids):
+        assert time.monotonic() < until, left
+        time.sleep(0.1)
+
+
+def test_first_and_second_start(drover: Started) -> None:
+    drover.start()
+    assert drover.names() == NAMES
+    assert drover.get("/healthz")[:2] == (200, "ok")
+    assert listening_addresses(sessions(leaders(drover))) == {f"127.0.0.1:{drover.port}"}
+    assert "admin" in drover.log
+    assert drover.log_in("admin", drover.password())
+    assert not drover.log_in("admin", "another password")
+    status, said = drover.run_to_end()
+    assert (status, "already runs" in said) == (2, True)
+
+    ours = leaders(drover)
+    assert drover.signal(signal.SIGINT) == 0
+    assert sessions(ours) == []
+
+    seconds = drover.start()
+    busy = os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
+    assert seconds < (30 if busy else 5)
+    assert "with the password" not in drover.log
+    assert "Installing" not in drover.log
+
+
+def test_static_files_may_be_kept_for_ever(drover: Started) -> None:
+    drover.start()
+    _status, page, _headers = drover.get("/login?next=/")
+    sheet = page.partition('href="/static/')[2].partition('"')[0]
+    status, _text, headers = drover.get(f"/static/{sheet}")
+    assert (status, headers["Cache-Control"]) == (200, "public, max-age=31536000, immutable")
+
+
+def test_kill_9_of_everything_does_not_block_the_next_start(drover: Started) -> None:
+    drover.start()
+    before = leaders(drover)
+    (drover.var / "run" / "pids" / "ghost").write_text("1 1 some-other-boot\n")  # a note of another boot is no order
+    os.kill(before[0], signal.SIGKILL)  # a keeper alone: what it kept is an orphan now
+    drover.signal(signal.SIGKILL)
+    drover.start()
+    wait_until_gone(before)
+    assert drover.names() == NAMES
+    assert drover.get("/healthz")[0] == 200
+
+
+def test_a_killed_process_comes_back(drover: Started) -> None:
+    drover.start()
+    keeper = drover.keeper("work")
+    until = time.monotonic() + 30
+    while len(sessions([keeper])) < 2:  # it waits for the pages first
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    old = {pid for pid in sessions([keeper]) if pid != keeper}
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    while not (fresh := {pid for pid in sessions([keeper]) if pid != keeper} - old) or not named(fresh, "celery"):
+        assert time.monotonic() < until, drover.log[-2000:]
+        time.sleep(0.1)
+    assert "starting it again" in drover.log
+
+
+def named(pids: set[int], word: str) -> bool:
+    return any(word in Path(f"/proc/{pid}/cmdline").read_text() for pid in pids if Path(f"/proc/{pid}").exists())
+
+
+def test_https_with_its_own_certificate_elsewhere(drover: Started) -> None:
+    drover.host = str(IPv4Address(0))
+    drover.extra = {"DROVER_ADMIN_PASSWORD": "correct horse 7"}
+    drover.start()
+    assert "its SHA-256 fingerprint is" in drover.log
+    assert "correct horse 7" not in drover.log
+    status, _text, headers = drover.get("/login", https=True)
+    assert status == 200
+    assert "Secure" in headers["Set-Cookie"]
+    assert "Strict-Transport-Security" not in headers  # browsers would never forget a certificate of our own
+    status, _text, headers = drover.get("/login")
+    assert (status, headers["Location"]) == (308, f"https://127.0.0.1:{drover.port}/login")
+    assert (drover.var / "tls" / "key.pem").stat().st_mode & 0o077 == 0
+
+
+def test_a_taken_port_is_said_before_anything_is_made(drover: Started) -> None:
+    first = Started(drover.var.parent / "first")
+    try:
+        first.start()
+        drover.port = first.port
+        status, said = drover.run_to_end()
+        assert status == 2
+        assert f"Can't listen on 127.0.0.1:{drover.port}" in said
+        assert not (drover.var / "drover.sqlite3").exists()
+    finally:
+        first.stop()
