@@ -52,7 +52,8 @@ class Cluster:
         vm = self.vm(uuid)
         if vm["state"] != "off":
             self.product.wait_job(self.product.api("POST", f"/vms/{uuid}/actions/force-off"))
-        disks = [disk["path"] for disk in self.vm(uuid)["hardware"].get("disks", [])]
+        hardware = self.vm(uuid)["hardware"]
+        disks = [disk["path"] for disk in hardware.get("disks", []) if disk["device"] == "disk"]
         self.product.done(self.product.api("DELETE", f"/vms/{uuid}", {"disks": disks}))
 
     def where(self, uuid: str) -> dict[str, str]:

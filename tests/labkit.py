@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-NAME, SUBNET = "drovertest", "10.91.0"
+NAME, SUBNET = "drtest", "10.91.0"
 
 
 @dataclass

@@ -132,9 +132,14 @@ class Product:
         """The job once it has ended, whatever its end."""
         job_id = job if isinstance(job, int) else job["id"]
         until = time.monotonic() + within_s
+        found: dict[str, Any] = {}
         while True:
-            found: dict[str, Any] = self.api("GET", f"/jobs/{job_id}")
-            if found["state"] in ENDED:
+            try:
+                found = self.api("GET", f"/jobs/{job_id}")
+            except ApiError as error:
+                if error.status not in {502, 504}:  # the web process is being restarted
+                    raise
+            if found.get("state") in ENDED:
                 return found
             if time.monotonic() > until:
                 raise AssertionError(f"job {job_id} has not ended: {found}")

@@ -17,9 +17,12 @@ POOL_PATH = "/var/lib/libvirt/drover/story"
 BUSY = "#cloud-config\nruncmd:\n- dirty 48 20\n"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _leave_nothing(lab: Lab) -> Iterator[None]:
-    yield
+@pytest.fixture(scope="module")
+def folder_of_its_own(lab: Lab) -> Iterator[str]:
+    """A folder in the Gluster volume: libvirt allows no second pool on the same source."""
+    mount = "mkdir -p /mnt/story && mount -t glusterfs {server}:/{volume} /mnt/story".format(**lab.facts["gluster"])
+    lab.ssh("vmhost1", f"{mount} && mkdir -p /mnt/story/story; umount /mnt/story")
+    yield f"{lab.facts['gluster']['volume']}/story"
     for name in ("vmhost1", "vmhost2"):
         lab.ssh(name, "virsh destroy story-vm; virsh undefine story-vm", check=False)
         lab.ssh(name, f"rm -f {POOL_PATH}/tiny-1* {POOL_PATH}/story-vm*; virsh pool-destroy story", check=False)
@@ -27,14 +30,19 @@ def _leave_nothing(lab: Lab) -> Iterator[None]:
 
 
 def test_the_whole_story(
-    context: BrowserContext, fresh_product: Product, lab: Lab, errors: list[str], tmp_path: Path
+    context: BrowserContext,
+    fresh_product: Product,
+    lab: Lab,
+    folder_of_its_own: str,
+    errors: list[str],
+    tmp_path: Path,
 ) -> None:
     page = sign_in(context.new_page(), fresh_product, errors)
     try:
         for name in ("vmhost1", "vmhost2"):
             add_host(page, fresh_product, lab, name)
         let_hosts_trust_each_other(page, fresh_product)
-        define_the_shared_pool(page, fresh_product, lab)
+        define_the_shared_pool(page, fresh_product, lab, folder_of_its_own)
         import_the_tiny_image(page, fresh_product, lab)
         create_a_vm(page, fresh_product)
         console = see_it_boot_on_the_console(context, page, fresh_product, errors)
@@ -71,14 +79,14 @@ def let_hosts_trust_each_other(page: Page, product: Product) -> None:
     expect(page.get_by_text("All 2 hosts can log in to each other")).to_be_visible(timeout=60_000)
 
 
-def define_the_shared_pool(page: Page, product: Product, lab: Lab) -> None:
+def define_the_shared_pool(page: Page, product: Product, lab: Lab, folder: str) -> None:
     page.goto(f"{product.url}/storage/")
     page.get_by_role("link", name="Define pool").first.click()
     page.locator("#pool-dialog [name=kind][value=glusterfs]").check()
     page.locator("#pool-dialog [name=path]").wait_for()
     page.fill("#pool-dialog [name=name]", "story")
     page.fill("#pool-dialog [name=host]", lab.facts["gluster"]["server"])
-    page.fill("#pool-dialog [name=path]", lab.facts["gluster"]["volume"])
+    page.fill("#pool-dialog [name=path]", folder)
     page.fill("#pool-dialog [name=target_path]", POOL_PATH)
     for box in page.locator("#pool-dialog [name=hosts]").all():
         box.check()
