@@ -3,12 +3,23 @@
 from typing import Any, ClassVar
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from access.models import User
+from access.rules import can
 from hosts.models import Host
+from hosts.states import HostState
 from jobs.errors import Refused, Text
 from jobs.operations import Operation
 from ui import live
+
+WHILE = {
+    HostState.NEW: gettext_lazy("Not possible before it was seen."),
+    HostState.UP: gettext_lazy("Not possible while it is up."),
+    HostState.UNREACHABLE: gettext_lazy("Not possible while it does not answer."),
+    HostState.REFUSED: gettext_lazy("Not possible while it refuses us."),
+    HostState.FENCED: gettext_lazy("Not possible while it is known to be off."),
+}
 
 
 class HostOperation(Operation):
@@ -22,6 +33,8 @@ class HostOperation(Operation):
 
     @classmethod
     def refusal(cls, user: User, target: Any) -> Text | None:
+        if can(user, cls.permission) and cls.allowed_states is not None and target.state not in cls.allowed_states:
+            return WHILE[HostState(target.state)]
         reason = super().refusal(user, target)
         if reason is None and cls.for_managed is not None and target.is_managed != cls.for_managed:
             return _("The host is not set up yet.") if cls.for_managed else _("The host is set up already.")

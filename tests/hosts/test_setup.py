@@ -100,7 +100,12 @@ def test_a_password_never_reaches_a_row_or_a_page(
     admin_client: Client, new: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[str] = []
-    monkeypatch.setattr("jobs.secrets.put", lambda value: kept.append(value) or "reference")
+
+    def keep(value: str) -> str:
+        kept.append(value)
+        return "reference"
+
+    monkeypatch.setattr("jobs.secrets.put", keep)
     new.host_keys, new.setup_step = [KEY], SetupStep.LOGIN
     new.save()
     answer = admin_client.post(f"/hosts/{new.pk}/setup/install-key", {"password": "s3cret&word"}, headers=HTMX)
