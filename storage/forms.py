@@ -80,7 +80,8 @@ class PoolForm(HostsForm):
             raise field_error(refused) from refused
 
     def clean_target_path(self) -> str:
-        path = self.cleaned_data["target_path"].strip().rstrip("/")
+        path = self.cleaned_data["target_path"].strip()
+        path = path.rstrip("/") or path[:1]
         if not path and "name" not in self.cleaned_data:
             return ""  # the name is refused, and the folder would be called after it
         path = path or f"{HOME}/{self.cleaned_data['name']}"

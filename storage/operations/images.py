@@ -161,7 +161,8 @@ class ImportImage(Operation):
     def failed(self, run: Run) -> None:
         if not self.target:
             return
-        reason = self.reason or (_("Cancelled.") if run.cancel_asked.is_set() else _("See the job for the reason."))
+        is_cancelled = run.cancel_asked.is_set() or run.job.cancel_requested_at is not None
+        reason = self.reason or (_("Cancelled.") if is_cancelled else _("See the job for the reason."))
         self.clean(run)
         Image.objects.filter(pk=self.target.pk).exclude(state=ImageState.READY).update(
             state=ImageState.FAILED, error=reason
@@ -265,8 +266,8 @@ class ImportFromUrl(ImportImage):
             except files.DownloadFailed as failed:
                 if not failed.can_resume:
                     files.remove(host.target, path)
-                elif not failed.is_transient or attempt == TRIES:
-                    raise
+                elif not failed.is_transient or attempt == TRIES or (attempt > 1 and not files.size(host.target, path)):
+                    raise  # a server that never sent anything is not asked for long
                 run.warn(_("%(why)s Trying again.") % {"why": failed.message})
                 run.cancel_asked.wait(attempt * 2)
                 run.check_cancel()
@@ -383,6 +384,7 @@ class DeleteImage(Operation):
     removes_target = True
     verb = gettext_lazy("Delete image")
     permission = "storage.images"
+    removes_target = True
     model = Image
     target_kind = "image"
 

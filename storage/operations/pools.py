@@ -30,7 +30,10 @@ def spec_of(pool: Pool) -> PoolSpec:
     if backend is None:
         raise Refused(_("Drover does not define pools of this kind; it uses them where they are."))
     uuid = str(pool.uuid) if pool.uuid else ""
-    return backend.spec(name=pool.name, uuid=uuid, target_path=pool.target_path, source=pool.source)
+    try:
+        return backend.spec(name=pool.name, uuid=uuid, target_path=pool.target_path, source=pool.source)
+    except KeyError as missing:
+        raise Refused(_("Where the pool's content comes from is not known.")) from missing
 
 
 def begin_pool(user: User | None, fields: dict[str, Any], hosts: list[Host]) -> Job:

@@ -147,6 +147,7 @@ class DeleteVolume(VolumeOperation):
 
     name = "storage.delete_volume"
     verb = gettext_lazy("Delete volume")
+    removes_target = True
 
     def refuse(self) -> None:
         self.host()
