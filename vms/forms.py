@@ -48,6 +48,12 @@ class SizeField(forms.CharField):
     def prepare_value(self, value: Any) -> Any:
         return exact_size(value) if isinstance(value, int) else value
 
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.clean(data) != initial)
+        except ValidationError:
+            return True
+
 
 def exact_size(value: int) -> str:
     """The size in the largest unit that needs no fraction: what a form shows must mean what is there."""

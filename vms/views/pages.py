@@ -23,6 +23,7 @@ from vms.xml_view import difference, lines_of
 
 JOBS_PER_PAGE = 25
 VERSIONS = 30
+NOT_KNOWN = {"capacity_bytes": None, "allocation_bytes": None}
 
 
 def frame(request: PersonRequest, vm: Vm, tab: str) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def hardware(request: PersonRequest, uuid: UUID) -> HttpResponse:
     vm = find_vm(request, uuid, with_xml=True)
     volumes = {disk.path: disk for disk in disks_of(vm)}
     disks = [
-        {**disk, "volume": volumes[disk["path"]].volume if disk.get("path") in volumes else None} for disk in vm.disks
+        {**NOT_KNOWN, **disk, "volume": volumes[disk["path"]].volume if disk.get("path") in volumes else None}
+        for disk in vm.disks
     ]
     context = {
         **frame(request, vm, "hardware"),
