@@ -81,13 +81,20 @@ def write_config(target: Target, host_keys: Sequence[HostKey]) -> None:
         "  ServerAliveInterval 5",
         "  ServerAliveCountMax 3",
         "  ControlMaster auto",
-        f'  ControlPath "{directory.parent / "cm" / "%C"}"',
+        f'  ControlPath "{directory.parent / "cm" / _master(target)}"',
         "  ControlPersist 60",
         "  LogLevel ERROR",
     ]
     _write(target.ssh_config, "\n".join(lines) + "\n", 0o600)
     config = shlex.quote(str(target.ssh_config))
     _write(target.ssh_wrapper, f'#!/bin/sh\nexec ssh -F {config} "$@"\n', 0o700)
+
+
+def _master(target: Target) -> str:
+    """The name of the shared connection's socket: another address, another connection. Shorter than ssh's %C, because
+    the path of a socket has 107 bytes at most and ssh wants 17 of them."""
+    where = f"{target.username}@{target.address}:{target.port or 22}"
+    return f"{target.key}-{hashlib.sha256(where.encode()).hexdigest()[:8]}"
 
 
 def _write(path: Path, text: str, mode: int) -> None:
