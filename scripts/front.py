@@ -12,7 +12,6 @@ from string import Template
 TEMPLATE = Path(__file__).with_name("nginx.conf.in")
 CERTIFICATE_DAYS = 825  # longer ones are refused by some browsers
 EVERY = str(ipaddress.IPv4Address(0))
-SOCKET_PATH_MAX = 100  # the kernel takes 107 bytes
 
 
 class BadSetting(Exception):

@@ -22,6 +22,7 @@ from scripts import front, leftovers
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = {"redis", "front", "web", "virtlogd", "libvirtd"}  # the others wait until pages are served
+VAR_LENGTH_MAX = 62  # a socket's path has 107 bytes at most; ssh's shared connections need 45 below DROVER_VAR
 PR_SET_PDEATHSIG = 1  # prctl(2)
 LIBVIRT_SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
 YEAR_S = 365 * 24 * 3600
@@ -43,9 +44,9 @@ class Drover(Manager):  # type: ignore[misc]
         self.var = var
         self._process_ctor = Follower
 
-    def add(self, name: str, command: str) -> None:
-        """Keep this command running; it ends when its reader does."""
-        after = "" if name in FIRST else '--after "$DROVER_VAR/run/web.sock" '
+    def add(self, name: str, command: str, *, waits: bool) -> None:
+        """Keep this command running; it ends when its reader does. `waits`: until pages are served."""
+        after = '--after "$DROVER_VAR/run/web.sock" ' if waits else ""
         keep = f"exec setpriv --pdeathsig TERM scripts/keep {after}{name} {command}"
         self.add_process(name, keep, env=dict(os.environ), cwd=str(ROOT))
 
@@ -91,16 +92,18 @@ def serve(var: Path) -> int:
     set_environment(var, tls)
     made = set_up(var)
     manager = Drover(var)
-    for name, command in commands().items():
-        manager.add(name, command)
-    announce(var, listen, tls, made)
+    chosen = commands()
+    for name, command in chosen.items():
+        manager.add(name, command, waits="web" in chosen and name not in FIRST)
+    if "front" in chosen and "web" in chosen:
+        announce(var, listen, tls, made)
     manager.loop()
     lock.close()
     return 0 if manager.returncode in {130, 143} else int(manager.returncode or 0)
 
 
 def prepare_folders(var: Path) -> Path:
-    if len(str(var / "run" / "console.sock")) > front.SOCKET_PATH_MAX:
+    if len(str(var).encode()) > VAR_LENGTH_MAX:
         raise front.BadSetting(f"{var} is too long for the sockets in it: set DROVER_VAR to a shorter path.")
     var.mkdir(parents=True, exist_ok=True, mode=0o700)
     pids = var / "run" / "pids"
@@ -163,6 +166,10 @@ def commands() -> dict[str, str]:
     found: dict[str, str] = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
     if env_str("REDIS_URL"):
         del found["redis"]
+    wanted = env_str("DROVER_PROCESSES").split()
+    if unknown := set(wanted) - set(found):
+        raise front.BadSetting(f"DROVER_PROCESSES: {', '.join(sorted(unknown))}: choose from {' '.join(found)}.")
+    found = {name: command for name, command in found.items() if not wanted or name in wanted}
     if (
         env_bool("DROVER_LOCAL_HOST", default=True)
         and not libvirt_answers()

@@ -5,6 +5,7 @@ keys in KEY.known) and KEY.sh, the wrapper named in libvirt's `command=` (libvir
 share one TCP connection (ControlMaster), so a command costs some milliseconds and one login.
 """
 
+import hashlib
 import os
 import shlex
 import subprocess

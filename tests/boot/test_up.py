@@ -16,8 +16,8 @@ NAMES = ["console", "front", "redis", "watch", "web", "work"]
 
 
 @pytest.fixture
-def drover(tmp_path: Path) -> Iterator[Started]:
-    started = Started(tmp_path / "var")
+def drover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    started = Started(tmp_path_factory.mktemp("up") / "var")
     try:
         yield started
     finally:
@@ -123,3 +123,20 @@ def test_a_taken_port_is_said_before_anything_is_made(drover: Started) -> None:
         assert not (drover.var / "drover.sqlite3").exists()
     finally:
         first.stop()
+
+
+def test_a_folder_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
+    status, said = Started(tmp_path / ("x" * 60) / "var").run_to_end()
+    assert status == 2
+    assert "too long" in said
+
+
+def test_chosen_processes_only(drover: Started) -> None:
+    drover.extra = {"DROVER_PROCESSES": "redis front web"}
+    drover.start()
+    assert drover.names() == ["front", "redis", "web"]
+    drover.stop()
+    drover.extra = {"DROVER_PROCESSES": "web wrok"}
+    status, said = drover.run_to_end()
+    assert status == 2
+    assert "wrok" in said

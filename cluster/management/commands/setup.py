@@ -4,6 +4,8 @@ import json
 import os
 import secrets
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +13,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from access.models import Role, User
 from hosts.models import Host
@@ -18,6 +21,7 @@ from hosts.states import Transport
 
 ADMIN = "admin"
 MARKER = "local_host_adopted"
+LOCK = 0x64726F7570  # of this command, among PostgreSQL's advisory locks
 
 
 class Command(BaseCommand):
@@ -28,13 +32,28 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="say what was made as one line of JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        call_command("migrate", interactive=False, verbosity=0 if options["json"] else 1)
-        made = first_administrator()
-        adopt_local_host()
+        with only_one():
+            call_command("migrate", interactive=False, verbosity=0 if options["json"] else 1)
+            made = first_administrator()
+            adopt_local_host()
         if options["json"]:
             self.stdout.write(json.dumps(made))
         elif "password" in made:
             self.stdout.write(f"Made the administrator {made['admin']} with the password {made['password']}")
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """On PostgreSQL several machines may start at the same moment: one of them prepares the database."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 def first_administrator() -> dict[str, str]:
