@@ -10,13 +10,15 @@ from celery.platforms import SecurityWarning
 from click import Option
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cluster.settings")
-warnings.simplefilter("ignore", SecurityWarning)  # of root: it may be root that manages this machine's VMs; tasks are JSON
+warnings.simplefilter(
+    "ignore", SecurityWarning
+)  # of root: it may be root that manages this machine's VMs; tasks are JSON
 app = Celery("drover")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-class Clock(bootsteps.StartStopStep):  # type: ignore[misc]
+class Clock(bootsteps.StartStopStep):
     """Celery's beat as a thread of the worker: worker -B would fork a process, which outlives a killed worker."""
 
     def __init__(self, worker: Any, *, clock: bool = False, **options: Any) -> None:

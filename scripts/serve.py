@@ -28,7 +28,7 @@ LIBVIRT_SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
 YEAR_S = 365 * 24 * 3600
 
 
-class Follower(Process):  # type: ignore[misc]
+class Follower(Process):
     """honcho's reader of one command's output. It ends with us, even if we are killed."""
 
     def run(self, *args: Any, **kwargs: Any) -> None:
@@ -36,7 +36,7 @@ class Follower(Process):  # type: ignore[misc]
         super().run(*args, **kwargs)
 
 
-class Drover(Manager):  # type: ignore[misc]
+class Drover(Manager):
     """All processes. Ends the shared SSH connections too, which belong to nobody's session."""
 
     def __init__(self, var: Path) -> None:
