@@ -8,7 +8,7 @@ import dj_database_url
 from cluster.env import env_bool, env_int, env_secret, env_str
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR = Path(env_str("DROVER_VAR", str(BASE_DIR / "var"))).absolute()
+VAR = Path(env_str("DROVER_VAR") or BASE_DIR / "var").absolute()
 VERSION = "0.1.0"
 
 DEBUG = env_bool("DROVER_DEBUG", default=False)

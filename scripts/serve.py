@@ -67,7 +67,7 @@ class Drover(Manager):
 def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs without it
     load_env_file(ROOT / ".env")
-    var = Path(env_str("DROVER_VAR", str(ROOT / "var"))).absolute()
+    var = Path(env_str("DROVER_VAR") or ROOT / "var").absolute()
     try:
         return serve(var)
     except front.BadSetting as bad:
