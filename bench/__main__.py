@@ -6,31 +6,38 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
 from bench import database
+from bench.scene import Scene
 from bench.table import Result, table
 
 ROWS = {
     "list": "bench.pages:vm_list",
     "pages": "bench.pages:pages",
+    "events": "bench.events:events",
+    "create": "bench.create:create",
+    "migrate": "bench.migrate:migrate",
     "sweep": "bench.sweep:sweep",
+    "console": "bench.console:console",
+    "idle": "bench.idle:idle",
 }
 
 
-def row(name: str) -> Callable[[], list[Result]]:
+def row(name: str) -> Callable[[Scene], list[Result]]:
     module, _colon, function = ROWS[name].partition(":")
-    found: Callable[[], list[Result]] = getattr(import_module(module), function)
+    found: Callable[[Scene], list[Result]] = getattr(import_module(module), function)
     return found
 
 
-def run(names: list[str]) -> list[Result]:
+def run(names: list[str], scene: Scene) -> list[Result]:
     results = []
     for name in names:
         sys.stderr.write(f"{name}:\n")
         began = time.monotonic()
-        results += row(name)()
+        results += row(name)(scene)
         sys.stderr.write(f"  ({time.monotonic() - began:.0f} s)\n")
     return results
 
@@ -58,9 +65,12 @@ def main() -> None:
     if unknown:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="drover-bench-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="drover-bench-", ignore_cleanup_errors=True) as folder,
+        ExitStack() as stack,
+    ):
         database.set_up((given.data or Path(folder) / "data").absolute())
-        show(run(names))
+        show(run(names, Scene(Path(folder), stack)))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench import database
+from bench.scene import Scene
 from bench.table import Result, p95
 
 WARM_UP = 5
@@ -101,7 +102,7 @@ def list_pages() -> list[Page]:
     return [*pages, Page("live refresh", "/vms/", htmx)]
 
 
-def vm_list() -> list[Result]:
+def vm_list(_scene: Scene) -> list[Result]:
     found = measure(list_pages())
     slowest = max(one.p95_ms for one in found)
     queries = max(one.queries for one in found)
@@ -158,7 +159,7 @@ def other_pages() -> list[Page]:
 MAIN = {"VM page": "VM page", "host page": "host page", "overview": "overview"}
 
 
-def pages() -> list[Result]:
+def pages(_scene: Scene) -> list[Result]:
     found = {one.page.label: one for one in measure(other_pages())}
     results = []
     for label in MAIN:

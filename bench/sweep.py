@@ -4,30 +4,27 @@ import time
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bench import database
+from bench.scene import Scene
 from bench.simulated import ALL_STATISTICS, LOOK_UP, NAMES, TWO_STEPS, XML_CALL, Call, Counter, libvirtd, node_file
 from bench.table import Result
 
 VMS = 500
 CALLS = 5
-LISTEN_S = 65
+LISTEN_S = 75
 SETTLE_S = 65  # VMs that have just come up are asked for their addresses for a minute
 
 
-def sweep() -> list[Result]:
+def sweep(scene: Scene) -> list[Result]:
     database.empty()
-    with TemporaryDirectory(prefix="drover-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        node = node_file(folder / "node.xml", VMS)
-        with libvirtd(folder / "libvirtd") as port:
-            counter = Counter(port)
-            try:
-                return [_measure(counter, node)]
-            finally:
-                counter.close()
+    node = node_file(scene.folder / "node.xml", VMS)
+    with libvirtd(scene.folder / "libvirtd") as port:
+        counter = Counter(port)
+        try:
+            return [_measure(counter, node)]
+        finally:
+            counter.close()
 
 
 def _measure(counter: Counter, node: Path) -> Result:

@@ -93,8 +93,10 @@ class Product:
             capture_output=True,
             text=True,
             timeout=120,
-            check=True,
+            check=False,
         )
+        if done.returncode != 0:
+            raise AssertionError(f"manage.py {' '.join(words)}: {done.stderr or done.stdout}")
         return done.stdout
 
     def stop(self) -> None:

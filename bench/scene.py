@@ -1,0 +1,116 @@
+"""What rows are measured on, made when first asked for: a running Drover with the lab under it, a browser."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import libvirt
+
+from tests import labkit
+from tests.clusterkit import Cluster
+from tests.labkit import Lab
+from tests.product import PASSWORD, Product
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+HOSTS = ("vmhost1", "vmhost2", "vmhost3")
+
+
+class Scene:
+    """`stack` ends everything that was started, whatever happens."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self.stack = stack
+
+    @cached_property
+    def lab(self) -> Lab:
+        """The lab of DROVER_TEST_LAB, or one of our own."""
+        given = os.environ.get("DROVER_TEST_LAB")
+        if given:
+            return labkit.running(Path(given))
+        folder = self.folder / "lab"
+        self.stack.callback(labkit.stop, folder)
+        return labkit.start(folder)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """A Drover that knows the lab's hosts, shared pool and tiny image."""
+        return Cluster(self.product("product", adopt=True), self.lab)
+
+    def product(self, name: str, *, adopt: bool) -> Product:
+        product = Product(self.folder / name)
+        self.stack.callback(product.stop)
+        product.start()
+        if adopt:
+            product.manage("lab_adopt", str(self.lab.file))
+        return product
+
+    @cached_property
+    def browser(self) -> "Browser":
+        from playwright.sync_api import sync_playwright
+
+        playwright = self.stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        self.stack.callback(browser.close)
+        return browser
+
+    @contextmanager
+    def page(self) -> "Iterator[Page]":
+        """A page of the cluster's Drover, signed in as its administrator."""
+        product = self.cluster.product
+        with self.browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+            page = context.new_page()
+            page.goto(f"{product.url}/login")
+            page.fill("[name=username]", "admin")
+            page.fill("[name=password]", PASSWORD)
+            page.keyboard.press("Enter")
+            page.wait_for_url(f"{product.url}/")
+            yield page
+
+    def ssh_options(self) -> list[str]:
+        """One connection a host is kept and shared by all commands, as a person with many to type would set it up."""
+        control = self.folder / "ssh"
+        options = {
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": "/dev/null",
+            "LogLevel": "ERROR",
+            "ControlMaster": "auto",
+            "ControlPath": f"{control}-%h",
+            "ControlPersist": "60",
+        }
+        return [
+            "-i",
+            str(self.lab.key),
+            *(word for name, value in options.items() for word in ("-o", f"{name}={value}")),
+        ]
+
+    def on(self, host: str, command: str, given: bytes = b"") -> str:
+        """A shell command line on a lab host, past Drover."""
+        argv = ["ssh", *self.ssh_options(), f"root@{self.lab.address(host)}", command]
+        done = subprocess.run(argv, input=given, capture_output=True, timeout=300, check=False)
+        if done.returncode != 0:
+            raise AssertionError(f"{host}: {command}: {done.stderr.decode(errors='replace')}")
+        return done.stdout.decode()
+
+    def libvirt(self, host: str) -> Any:
+        """The bench's own connection to a lab host's libvirtd."""
+        address = self.lab.address(host)
+        uri = f"qemu+ssh://root@{address}/system?keyfile={self.lab.key}&no_verify=1&no_tty=1"
+        connection = libvirt.open(uri)
+        self.stack.callback(connection.close)
+        return connection
