@@ -137,7 +137,7 @@ class Places:
         if wanted > host.memory_bytes:
             one.reasons.append(Reason(ok=False, text=_("It has only %(all)s of memory.") % figures))
         elif wanted > free:
-            words = _("Only %(free)s of %(all)s memory is free or not promised.") % figures
+            words = _("Only %(free)s of %(all)s memory is free, less what is promised.") % figures
             one.reasons.append(Reason(ok=False, text=words, is_hard=False))
         else:
             one.reasons.append(Reason(ok=True, text=_("%(free)s of %(all)s memory free.") % figures))

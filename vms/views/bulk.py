@@ -11,15 +11,14 @@ from django.views.decorators.http import require_http_methods
 
 from access.rules import PersonRequest, permission_required, visible
 from jobs.engine import enqueue
-from jobs.errors import Refused
 from jobs.operations import by_name
-from ui.forms import add_refusal
 from ui.htmx import job_response, note_response, render_dialog
 from vms.forms import BulkDeleteForm, BulkTagForm
 from vms.models import Vm
 from vms.operations.bulk import BULK, MAX_VMS, BulkVms
 
 AT_ONCE = {"vms.start", "vms.shutdown"}  # no question asked first
+DANGEROUS = {"vms.delete", "vms.force-off", "vms.forget"}
 
 
 @require_http_methods(["GET", "POST"])
@@ -29,32 +28,29 @@ def bulk(request: PersonRequest, verb: str) -> HttpResponse:
     name = f"vms.{verb}"
     if name not in BULK:
         raise Http404
-    asked = request.POST if request.method == "POST" else request.GET
-    vms = chosen(request, asked.getlist("ids"))
-    if not vms:
-        return note_response(request, _("Choose the VMs first."), reverse("vms:index"))
-    kind, form = by_name(name), form_for(name, request, len(vms))
+    vms = chosen(request, (request.POST if request.method == "POST" else request.GET).getlist("ids"))
+    kind = by_name(name)
+    refused = [(vm, reason) for vm in vms if (reason := kind.refusal(request.user, vm))]
+    left = len(vms) - len(refused)
+    form = form_for(name, request, left)
     is_sure = request.method == "POST" and (name in AT_ONCE or "sure" in request.POST)
-    status = 422 if request.method == "POST" and "sure" in request.POST else 200
+    if not vms or (is_sure and not left):
+        reason = refused[0][1] if refused else _("Choose the VMs first.")
+        return note_response(request, reason, reverse("vms:index"))
     if is_sure and (form is None or form.is_valid()):
         params = {"verb": name, "vms": [str(vm.uuid) for vm in vms], "params": params_of(name, form)}
-        try:
-            return job_response(request, enqueue(BulkVms(None, params), user=request.user))
-        except Refused as refused:
-            if form is None:
-                return note_response(request, refused.message, reverse("vms:index"))
-            add_refusal(form, refused)
-    reasons = [(vm, kind.refusal(request.user, vm)) for vm in vms]
+        return job_response(request, enqueue(BulkVms(None, params), user=request.user))
+    no = {vm.pk for vm, _reason in refused}
     context = {
         "verb": verb,
         "label": kind.verb,
         "form": form,
         "vms": vms,
-        "refused": [(vm, reason) for vm, reason in reasons if reason],
-        "possible": [vm for vm, reason in reasons if not reason],
-        "is_danger": name in {"vms.delete", "vms.force-off", "vms.forget"},
+        "refused": refused,
+        "possible": [vm for vm in vms if vm.pk not in no],
+        "is_danger": name in DANGEROUS,
     }
-    return render_dialog(request, "vms/_bulk_dialog.html", context, status=status)
+    return render_dialog(request, "vms/_bulk_dialog.html", context, status=422 if is_sure else 200)
 
 
 def chosen(request: PersonRequest, ids: list[str]) -> list[Vm]:

@@ -23,7 +23,7 @@ ON_HOST = 25
 def index(request: PersonRequest) -> HttpResponse:
     listing = Listing(request.user, request.GET)
     rows = with_actions(request, listing.rows)
-    here = request.path + listing.address(page=listing.page.number if listing.page.number > 1 else "")
+    here = request.path + listing.address(page=listing.page.number if listing.page.number > 1 else "").rstrip("?")
     context = {
         "here": here,
         "listing": listing,
