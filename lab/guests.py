@@ -127,8 +127,8 @@ def _initrd(kernel: kernels.Kernel, work: Path) -> Path:
     modules = root / "lib/modules" / kernel.release
     modules.mkdir()
     for file in kernel.module_files(tuple(MODULES)):
-        shutil.copy2(file, modules / file.name)
-    run(["depmod", "--basedir", root, kernel.release])
+        kernels.copy_module(file, modules)
+    kernels.index_modules(root, kernel.release)
     for name, folder in SCRIPTS.items():
         shutil.copy(FILES / "tiny" / name, root / folder / name)
         (root / folder / name).chmod(0o755)

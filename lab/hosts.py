@@ -45,7 +45,11 @@ def wait_booted(lab: Lab, host: Host) -> None:
             raise LabError(f"{host.name} went off while booting: {console.read_text(errors='replace')[-1500:]}")
         return answers(lab.address(host))
 
-    wait_until(booted, f"{host.name} answering on SSH (see {console})", 180 if host.kind == FULL else 60)
+    wait_until(
+        booted,
+        f"{host.name} answering on SSH (faults are undone by fault heal; its console is {console})",
+        180 if host.kind == FULL else 60,
+    )
     state.update_host(lab, host, pid=leader(lab, host))
 
 

@@ -1,5 +1,6 @@
 """The distribution's kernel for guests: fetched as packages, unpacked, never installed on the machine."""
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -72,12 +73,27 @@ def unpack(names: list[str], folder: Path) -> Kernel:
         run(["dpkg-deb", "--extract", deb, folder])
     image = next((folder / "boot").glob("vmlinuz-*"))
     kernel = Kernel(image.name.removeprefix("vmlinuz-"), folder)
-    if kernel.modules.parts[-4] == "usr":
-        (folder / "lib").mkdir(exist_ok=True)
-        if not (folder / "lib/modules").exists():
-            (folder / "lib/modules").symlink_to("../usr/lib/modules")
-    run(["depmod", "--basedir", folder, kernel.release])
+    index_modules(folder, kernel.release)
     return kernel
+
+
+def index_modules(folder: Path, release: str) -> None:
+    """Run depmod; releases differ in whether it looks in lib or in usr/lib, so that both must lead there."""
+    for here, there in (("lib", "usr/lib"), ("usr/lib", "lib")):
+        if (folder / there / "modules").is_dir() and not (folder / here / "modules").exists():
+            (folder / here).mkdir(parents=True, exist_ok=True)
+            (folder / here / "modules").symlink_to(os.path.relpath(folder / there / "modules", folder / here))
+    run(["depmod", "--basedir", folder, release])
+
+
+def copy_module(file: Path, folder: Path) -> None:
+    """Copy a driver, unpacked: busybox knows fewer compressions than distributions use."""
+    target = folder / f"{file.name.partition('.ko')[0]}.ko"
+    unpackers = {".xz": ["xz", "-dc"], ".zst": ["zstd", "-dc"], ".gz": ["gzip", "-dc"]}
+    if file.suffix not in unpackers:
+        shutil.copyfile(file, target)
+        return
+    run(["sh", "-c", 'exec "$@" > "$0"', target, *unpackers[file.suffix], file])
 
 
 def _needed(package: str, pattern: str) -> list[str]:
