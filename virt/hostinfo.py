@@ -13,7 +13,7 @@ from virt import ssh
 from virt.errors import Unsupported, translated
 from virt.target import Target
 
-SIMULATED = "Test"  # virConnectGetType of libvirt's test driver
+SIMULATED = "TEST"  # virConnectGetType of libvirt's test driver
 PROBE_S = 4  # how long a file system has to answer
 # Reads only. The paths are its arguments, never part of it. Each file system is asked in a process of its own, and
 # nobody waits for one that hangs: `cat` ends by itself, and with it the session.

@@ -18,6 +18,7 @@ LOCAL_CALLS = {  # answered by the client without asking the host
     "virDomainGetName",
     "virStoragePoolGetName",
     "virNetworkGetName",
+    "virConnectGetType",
     "virConnectIsAlive",
     "virDomainFree",
     "virNetworkFree",
