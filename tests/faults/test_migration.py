@@ -8,21 +8,40 @@ import pytest
 from tests.clusterkit import BUSY, Cluster
 
 pytestmark = pytest.mark.lab
-SLOW = {"bandwidth_mib": 12, "auto_converge": False}
+SLOW = {"bandwidth_mib": 10, "auto_converge": False}
+CALM = "#cloud-config\nruncmd:\n- dirty 32 2\n"
 
 
-@pytest.fixture
-def moving(cluster: Cluster) -> Iterator[tuple[str, dict]]:
-    """A busy VM on vmhost1 on its slow way to vmhost2."""
-    uuid = cluster.create(f"mover-{time.monotonic_ns() % 10**6}", host="vmhost1", user_data=BUSY)
+def _on_its_way(cluster: Cluster, user_data: str) -> tuple[str, dict]:
+    """A VM on vmhost1 that has begun to move slowly to vmhost2."""
+    uuid = cluster.create(f"mover-{time.monotonic_ns() % 10**6}", host="vmhost1", user_data=user_data)
     time.sleep(5)  # the guest boots and begins to write
     job = cluster.migrate(uuid, "vmhost2", **SLOW)
     cluster.until_moving(job)
-    yield uuid, job
+    return uuid, job
+
+
+def _tidy(cluster: Cluster, uuid: str, job: dict) -> None:
     cluster.lab.run("fault", "heal")
     cluster.product.wait_job(job)
     _until_all_up(cluster)
     cluster.remove(uuid)
+
+
+@pytest.fixture
+def moving(cluster: Cluster) -> Iterator[tuple[str, dict]]:
+    """A migration that takes some seconds and then ends well."""
+    uuid, job = _on_its_way(cluster, CALM)
+    yield uuid, job
+    _tidy(cluster, uuid, job)
+
+
+@pytest.fixture
+def endless(cluster: Cluster) -> Iterator[tuple[str, dict]]:
+    """A migration that can't end by itself: the guest writes faster than may be sent."""
+    uuid, job = _on_its_way(cluster, BUSY)
+    yield uuid, job
+    _tidy(cluster, uuid, job)
 
 
 def _until_all_up(cluster: Cluster, within_s: float = 90) -> None:
@@ -45,8 +64,8 @@ def test_it_works(cluster: Cluster) -> None:
         cluster.remove(uuid)
 
 
-def test_cancel_leaves_it_running_at_its_source(cluster: Cluster, moving: tuple[str, dict]) -> None:
-    uuid, job = moving
+def test_cancel_leaves_it_running_at_its_source(cluster: Cluster, endless: tuple[str, dict]) -> None:
+    uuid, job = endless
     cluster.product.api("POST", f"/jobs/{job['id']}/cancel")
     assert cluster.product.wait_job(job)["state"] == "cancelled"
     assert cluster.where(uuid) == {"vmhost1": "running"}
@@ -82,8 +101,8 @@ def test_worker_killed(cluster: Cluster, moving: tuple[str, dict]) -> None:
     assert any("stopped in the middle" in line["text"] for line in ended["lines"])
 
 
-def test_target_killed(cluster: Cluster, moving: tuple[str, dict]) -> None:
-    uuid, job = moving
+def test_target_killed(cluster: Cluster, endless: tuple[str, dict]) -> None:
+    uuid, job = endless
     cluster.lab.run("fault", "crash", "vmhost2")
     ended = cluster.product.wait_job(job, within_s=150)
     assert ended["state"] == "failed"
@@ -91,8 +110,8 @@ def test_target_killed(cluster: Cluster, moving: tuple[str, dict]) -> None:
     assert cluster.where(uuid) == {"vmhost1": "running"}
 
 
-def test_source_cut_off(cluster: Cluster, moving: tuple[str, dict]) -> None:
-    uuid, job = moving
+def test_source_cut_off(cluster: Cluster, endless: tuple[str, dict]) -> None:
+    uuid, job = endless
     cluster.lab.run("fault", "cut", "vmhost1")
     ended = cluster.product.wait_job(job, within_s=150)
     assert ended["state"] in {"failed", "succeeded"}
