@@ -9,11 +9,17 @@ from virt.xml import capabilities
 
 Connection = Any  # libvirt.virConnect, for rooms that may hold one but not import libvirt
 KEEPALIVE = (4, 2)  # a silent host is noticed after 12 s: question after 4 s, again after 8, closed at 12
+KEEPALIVE_BESIDE = (15, 2)
 
 
 def open_for_watching(target: Target) -> Connection:
     """A connection of its own that notices a silent host soon. Raises HostUnreachable and its kinds. Blocks."""
     return open_connection(target, keepalive=KEEPALIVE)
+
+
+def open_beside(target: Target) -> Connection:
+    """Another one for what is not urgent: it asks less often whether the host is there. As open_for_watching."""
+    return open_connection(target, keepalive=KEEPALIVE_BESIDE)
 
 
 def identify(conn: Connection) -> str:

@@ -187,7 +187,9 @@ class Chores:
         if self._watch.target.has_ssh:
             paths = self._pools.paths_to_ask()
             self._pulse = pulse(self._watch.target, paths)
-            self._pools.hear(paths, self._pulse.spaces)
+            if self._pools.hear(paths, self._pulse.spaces):
+                self._pool_chore.next_at = 0.0
+                self._watch.inbox.wake()
 
     def _read_networks(self) -> None:
         read_at = timezone.now()

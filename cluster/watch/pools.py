@@ -49,8 +49,12 @@ class PoolReader:
         paths = dict.fromkeys(self._paths.values())
         return [path for path in paths if path not in self._silent or self._silent[path][1] <= now]
 
-    def hear(self, asked: Sequence[str], spaces: Mapping[str, Space | None]) -> None:
-        """What the file systems said. One that did not is asked again later, each time less soon."""
+    def hear(self, asked: Sequence[str], spaces: Mapping[str, Space | None]) -> bool:
+        """What the file systems said. One that did not is asked again later, each time less soon.
+
+        Returns whether one fell silent, spoke again, or said something for the first time.
+        """
+        before = (set(self._silent), set(self._spaces))
         for path in asked:
             if path in spaces:
                 self._spaces[path] = spaces[path]
@@ -60,6 +64,7 @@ class PoolReader:
                 wait = ASK_AGAIN_S[min(times, len(ASK_AGAIN_S) - 1)]
                 self._silent[path] = (times + 1, time.monotonic() + wait)
                 log.warning("%s: %s does not answer", self._watch.name, path)
+        return before != (set(self._silent), set(self._spaces))
 
     def _is_silent(self, name: str) -> bool:
         return self._paths.get(name, "") in self._silent

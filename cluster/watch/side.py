@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from cluster.watch.crew import Crew, Late
 from virt.errors import HostUnreachable
-from virt.watching import Connection, close, open_for_watching
+from virt.watching import Connection, close, open_beside
 
 if TYPE_CHECKING:
     from cluster.watch.host import HostWatch
@@ -64,7 +64,7 @@ class Side:
         if conn is not None and (not conn.isAlive() or len(self._hung) >= HUNG_PER_CONNECTION):
             conn = None  # the old one lives as long as the calls that hang in it
         if conn is None:
-            conn = self._conn = self._crew.within(OPEN_S, open_for_watching, self._watch.target)
+            conn = self._conn = self._crew.within(OPEN_S, open_beside, self._watch.target)
         return conn
 
     def disconnected(self) -> None:

@@ -50,7 +50,7 @@ class InlineCrew(Crew):
         future.set_result(function(*args, **kwargs))
         return future
 
-    def within(self, _seconds: float, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def within(self, seconds: float, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
 
