@@ -17,6 +17,7 @@ from vms.destinations import COPY, LIVE, OFFLINE, destinations, unshared_disks
 from vms.migration import MigrateVm
 from vms.migration_form import MigrateForm
 from vms.models import Vm
+from vms.views.find import is_gone
 
 
 def find_vm(request: PersonRequest, uuid: uuid_module.UUID) -> Vm:
@@ -68,6 +69,8 @@ def initial(request: PersonRequest, mode: str) -> dict[str, Any]:
 @permission_required("vms.view")
 def migration(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
     """The card of the running migration, or of the last one if it ended within this page's life; else empty."""
+    if is_gone(request, uuid):
+        return HttpResponse(status=204)
     vm = find_vm(request, uuid)
     job = vm.job if vm.job and vm.job.operation == MigrateVm.name else None
     if job is None and request.GET.get("job", "").isdigit():

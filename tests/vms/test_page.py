@@ -309,3 +309,24 @@ class TestDefinition:
 def test_charts(admin_client: Client, vm: Vm) -> None:
     data = admin_client.get(url("charts", vm)).json()
     assert {"t", "cpu", "memory"} <= set(data)
+
+
+def test_deleted_while_its_page_is_open(admin_client: Client, admin: User, vm: Vm) -> None:
+    """The head tells what happened and by whom; the other live pieces stay quiet."""
+    live = {"HX-Request": "true"}
+    job = Job.objects.create(
+        operation="vms.delete",
+        title="Delete web-07",
+        user=admin,
+        target_kind="vm",
+        target_key=str(vm.uuid),
+        target_label="web-07",
+    )
+    addresses = [url(name, vm) for name in ("head", "facts", "hardware", "jobs", "migration")]
+    vm.delete()
+    head = admin_client.get(addresses[0], headers=live)
+    assert head.headers["HX-Retarget"] == "#content"
+    assert "web-07 is gone" in head.content.decode()
+    assert job.get_absolute_url() in head.content.decode()
+    assert [admin_client.get(address, headers=live).status_code for address in addresses[1:]] == [204] * 4
+    assert admin_client.get(addresses[0]).status_code == 404

@@ -20,6 +20,7 @@ from vms.states import ALIVE, STARTABLE, VmState
 SHUTDOWN_TIMEOUT_S = 120
 SHUTDOWN_TIMEOUTS_S = range(5, 3601)
 LOOK_EVERY_S = 0.5
+ASK_AGAIN_S = 8.0
 
 
 @register
@@ -92,14 +93,14 @@ class ShutDownVm(VmOperation):
     def act(self, run: Run) -> dict[str, Any]:
         limit = float(self.params.get("timeout_s", SHUTDOWN_TIMEOUT_S))
         self.virsh(run, "shutdown", str(self.target))
-        begin, asked = time.monotonic(), 0
+        begin, ask_at = time.monotonic(), 0.0
         while (passed := time.monotonic() - begin) < limit:
             with connect(self.host().target) as conn:
                 if guests.state_of(conn, self.uuid) not in ALIVE:
                     return {"seconds": round(passed, 1)}
-                if asked <= passed // max(10.0, limit / 3):  # a guest that is still booting does not hear the first one
+                if passed >= ask_at:  # and again: a guest that is still booting does not hear the first one
                     guests.shutdown(conn, self.uuid)
-                    asked += 1
+                    ask_at = max(ASK_AGAIN_S, 2 * passed)
             if run.cancel_asked.is_set():
                 run.log(_("No longer waiting. The guest was asked and may still shut down."))
                 raise Cancelled

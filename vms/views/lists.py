@@ -70,7 +70,7 @@ def options(request: PersonRequest) -> HttpResponse:
 
 
 @require_GET
-@permission_required("vms.view")
+@permission_required("hosts.view")
 def on_host(request: PersonRequest, pk: int) -> HttpResponse:
     """The VMs of one host, for its page."""
     host = get_object_or_404(Host.objects.only("pk", "name"), pk=pk)

@@ -18,7 +18,7 @@ from vms.migration_views import story
 from vms.models import Vm
 from vms.sizes import pending
 from vms.troubles import troubles
-from vms.views.find import find_vm
+from vms.views.find import find_vm, gone, is_gone
 from vms.xml_view import difference, lines_of
 
 JOBS_PER_PAGE = 25
@@ -57,6 +57,8 @@ def detail(request: PersonRequest, uuid: UUID) -> HttpResponse:
 @require_GET
 @permission_required("vms.view")
 def head(request: PersonRequest, uuid: UUID) -> HttpResponse:
+    if is_gone(request, uuid):
+        return gone(request, uuid)
     vm = find_vm(request, uuid)
     return render(request, "vms/_head.html", frame(request, vm, request.GET.get("tab", "summary")))
 
@@ -65,6 +67,8 @@ def head(request: PersonRequest, uuid: UUID) -> HttpResponse:
 @permission_required("vms.view")
 def facts(request: PersonRequest, uuid: UUID) -> HttpResponse:
     """What the summary tells besides charts: troubles and facts."""
+    if is_gone(request, uuid):
+        return HttpResponse(status=204)  # the head says it
     vm = find_vm(request, uuid)
     context = {**frame(request, vm, "summary"), "troubles": troubles(vm, request.user)}
     return render(request, "vms/_facts.html", context)
@@ -73,6 +77,8 @@ def facts(request: PersonRequest, uuid: UUID) -> HttpResponse:
 @require_GET
 @permission_required("vms.view")
 def hardware(request: PersonRequest, uuid: UUID) -> HttpResponse:
+    if is_gone(request, uuid):
+        return HttpResponse(status=204)
     vm = find_vm(request, uuid, with_xml=True)
     volumes = {disk.path: disk for disk in disks_of(vm)}
     disks = [
@@ -110,6 +116,8 @@ def definition(request: PersonRequest, uuid: UUID) -> HttpResponse:
 @require_GET
 @permission_required("vms.view")
 def jobs(request: PersonRequest, uuid: UUID) -> HttpResponse:
+    if is_gone(request, uuid):
+        return HttpResponse(status=204)
     vm = find_vm(request, uuid)
     rows = Job.objects.filter(target_kind="vm", target_key=str(vm.uuid)).select_related("user")
     page = Paginator(visible(request.user, rows), JOBS_PER_PAGE).get_page(request.GET.get("page"))
