@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Router, Status
 
-from access.rules import visible
+from access.rules import person, visible
 from api.rights import require
 from api.schemas import HostOut, JobOut, OnIn, Problem
 from hosts.models import Host
@@ -39,11 +39,11 @@ def get_host(request: HttpRequest, host_id: int) -> Any:
 def set_maintenance(request: HttpRequest, host_id: int, wish: OnIn) -> Any:
     """Enter or leave maintenance: no new VMs are put there."""
     operation = by_name("hosts.maintenance")(find(request, host_id), {"on": wish.on})
-    return Status(202, enqueue(operation, user=request.user))
+    return Status(202, enqueue(operation, user=person(request)))
 
 
 @router.post("/{host_id}/evacuate", response=STARTED)
 def evacuate(request: HttpRequest, host_id: int) -> Any:
     """Enter maintenance and move every VM away live; one job with a child for each."""
     operation = by_name("hosts.evacuate")(find(request, host_id), {"include_off": False})
-    return Status(202, enqueue(operation, user=request.user))
+    return Status(202, enqueue(operation, user=person(request)))

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Status
 from ninja.pagination import LimitOffsetPagination, paginate
 
-from access.rules import visible
+from access.rules import person, visible
 from api.rights import require
 from api.schemas import JobDetailOut, JobOut, Problem
 from jobs.engine import cancel
@@ -42,7 +42,7 @@ def cancel_job(request: HttpRequest, job_id: int) -> Any:
     """Ask a job to stop. 409 if it has ended or can't be stopped."""
     require(request, "jobs.view")
     job = get_object_or_404(visible(request.user, Job.objects.select_related("user")), pk=job_id)
-    if not cancel(job, request.user):
+    if not cancel(job, person(request)):
         raise Refused("It has ended, or it can't be stopped any more.")
     job.refresh_from_db()
     return Status(202, job)

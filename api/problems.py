@@ -15,17 +15,18 @@ def problem(status: int, title: str, detail: str, **more: Any) -> HttpResponse:
     return JsonResponse(body, status=status, content_type="application/problem+json")
 
 
-def _refused(_request: HttpRequest, error: Exception) -> HttpResponse:
-    field = error.field if isinstance(error, Refused) else ""
+def _refused(_request: HttpRequest, error: Any) -> HttpResponse:
+    field = error.field
     return problem(409, "Refused", str(error), **({"field": field} if field else {}))
 
 
-def _invalid(_request: HttpRequest, error: Exception) -> HttpResponse:
-    errors = [
-        {"field": ".".join(str(part) for part in one["loc"][1:]), "message": one["msg"]}
-        for one in (error.errors if isinstance(error, ValidationError) else [])
-    ]
+def _invalid(_request: HttpRequest, error: Any) -> HttpResponse:
+    errors = [{"field": ".".join(str(part) for part in one["loc"][1:]), "message": one["msg"]} for one in error.errors]
     return problem(422, "Invalid", "; ".join(f"{one['field']}: {one['message']}" for one in errors), errors=errors)
+
+
+def _http_error(_request: HttpRequest, error: Any) -> HttpResponse:
+    return problem(error.status_code, "Error", str(error))
 
 
 def install(api: NinjaAPI) -> None:
@@ -39,4 +40,4 @@ def install(api: NinjaAPI) -> None:
     api.add_exception_handler(
         AuthenticationError, lambda _r, _e: problem(401, "Unauthorized", "Send a token or log in.")
     )
-    api.add_exception_handler(HttpError, lambda _r, error: problem(error.status_code, "Error", str(error)))
+    api.add_exception_handler(HttpError, _http_error)

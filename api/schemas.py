@@ -167,7 +167,7 @@ class VmIn(Schema):
     cpu: str = "common"
     start: bool = True
     autostart: bool = False
-    first_boot: FirstBootIn = FirstBootIn()
+    first_boot: FirstBootIn = Field(default_factory=lambda: FirstBootIn.model_validate({}))
 
 
 class MigrateIn(Schema):

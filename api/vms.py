@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Status
 from ninja.pagination import LimitOffsetPagination, paginate
 
-from access.rules import visible
+from access.rules import person, visible
 from api.rights import require
 from api.schemas import DeleteIn, DestinationOut, JobOut, MigrateIn, Problem, VmDetailOut, VmIn, VmOut
 from jobs.engine import enqueue
@@ -60,7 +60,7 @@ def list_vms(
 def create_vm(request: HttpRequest, wish: VmIn) -> Any:
     """Make one VM, or `count` of them alike. The job's target_key is the new VM's UUID."""
     require(request, "vms.create")
-    return Status(202, creation.request(request.user, NewVms.read(wish.dict())))
+    return Status(202, creation.request(person(request), NewVms.read(wish.dict())))
 
 
 @router.get("/{uuid}", response={200: VmDetailOut, 404: Problem})
@@ -89,7 +89,7 @@ def list_destinations(request: HttpRequest, uuid: UUID, mode: str = Query("live"
 @router.post("/{uuid}/migrate", response=STARTED)
 def migrate_vm(request: HttpRequest, uuid: UUID, how: MigrateIn) -> Any:
     """Move it to another host."""
-    return Status(202, enqueue(MigrateVm(find(request, uuid), how.dict()), user=request.user))
+    return Status(202, enqueue(MigrateVm(find(request, uuid), how.dict()), user=person(request)))
 
 
 @router.post("/{uuid}/actions/{action}", response=STARTED)
@@ -99,11 +99,11 @@ def act_on_vm(request: HttpRequest, uuid: UUID, action: str) -> Any:
     if action not in ACTIONS:
         get_object_or_404(Vm.objects.none())
     name, params = ACTIONS[action]
-    return Status(202, enqueue(by_name(name)(vm, dict(params)), user=request.user))
+    return Status(202, enqueue(by_name(name)(vm, dict(params)), user=person(request)))
 
 
 @router.delete("/{uuid}", response=STARTED)
 def delete_vm(request: HttpRequest, uuid: UUID, what: DeleteIn) -> Any:
     """Remove its definition, and the disks that are named."""
     operation = by_name("vms.delete")(find(request, uuid), what.dict())
-    return Status(202, enqueue(operation, user=request.user))
+    return Status(202, enqueue(operation, user=person(request)))
