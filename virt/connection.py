@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import libvirt
+from django.utils.translation import gettext as _
 
 from virt import gate, ssh
 from virt.errors import HostUnreachable, translate, translated
@@ -16,6 +17,7 @@ from virt.target import Target
 KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_COUNT = 3
 IDLE_CLOSE_S = 120.0
+OPEN_WITHIN_S = 40.0  # a slow login, and a libvirtd that starts for us and looks at every QEMU first
 T = TypeVar("T")
 
 libvirt.registerErrorHandler(lambda _context, _error: None, None)  # errors are raised, not printed
@@ -41,24 +43,68 @@ def _run_loop() -> None:
 def open_connection(
     target: Target, *, keepalive: tuple[int, int] = (KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
 ) -> "libvirt.virConnect":
-    """A new connection with keep-alive. Raises HostUnreachable and its kinds. Blocks for as long as ssh's time-out.
+    """A new connection with keep-alive. Raises HostUnreachable and its kinds. Blocks at most OPEN_WITHIN_S.
 
     keepalive: seconds between questions, and how many may stay unanswered; it is closed after about their product.
     """
     gate.check(f"open {target.uri}")
     start_event_loop()
     ssh.ready(target)
-    try:
-        connection = libvirt.open(target.uri)
-    except libvirt.libvirtError as error:
-        problem = translate(error)
-        if isinstance(problem, HostUnreachable):
-            raise problem from error
-        raise HostUnreachable(problem.message, problem.technical, problem.code) from error
+    connection = _Opening(target).wait()
     if target.transport not in {"local", "test"}:
         with translated():
             connection.setKeepAlive(*keepalive)
     return connection
+
+
+class _Opening:
+    """One call of libvirt.open, in a thread of its own: it has no time-out, and a libvirtd that hangs (SIGSTOP, a dead
+    disk) never answers it. A late one is left alone and closes itself when it gets through; until then the host counts
+    as silent, so that at most those that began together wait for it.
+    """
+
+    _late: ClassVar[set[str]] = set()
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.connection: libvirt.virConnect | None = None
+        self.error: libvirt.libvirtError | None = None
+        self.is_abandoned = False
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self._open, name=f"open {target.key}", daemon=True)
+
+    def wait(self) -> "libvirt.virConnect":
+        if self.target.key in self._late:
+            raise self._hangs()
+        self.thread.start()
+        self.thread.join(OPEN_WITHIN_S)
+        with self.lock:
+            if self.error is not None:
+                problem = translate(self.error)
+                if isinstance(problem, HostUnreachable):
+                    raise problem from self.error
+                raise HostUnreachable(problem.message, problem.technical, problem.code) from self.error
+            if self.connection is None:
+                self.is_abandoned = True
+                self._late.add(self.target.key)
+                raise self._hangs()
+            return self.connection
+
+    def _hangs(self) -> HostUnreachable:
+        return HostUnreachable(_("libvirt on the host hangs: it takes the call and does not answer."), self.target.uri)
+
+    def _open(self) -> None:
+        connection, error = None, None
+        try:
+            connection = libvirt.open(self.target.uri)
+        except libvirt.libvirtError as refused:
+            error = refused
+        with self.lock:
+            self.connection, self.error = connection, error
+            if self.is_abandoned:
+                self._late.discard(self.target.key)
+                if connection is not None:
+                    close_quietly(connection)
 
 
 @dataclass

@@ -112,15 +112,18 @@ def scan_keys(address: str, port: int = 22) -> list[HostKey]:
     """The public keys a host shows now, ed25519 first. Raises HostUnreachable. Blocks up to 8 s."""
     gate.check(f"ssh-keyscan {address}")
     argv = ["ssh-keyscan", "-T", str(CONNECT_TIMEOUT_S), "-p", str(port), "-t", KEY_TYPES, "--", address]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=CONNECT_TIMEOUT_S * 4, check=False)
+    nothing = _("Nothing answers SSH at %(address)s port %(port)s.") % {"address": address, "port": port}
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=CONNECT_TIMEOUT_S * 4, check=False)
+    except subprocess.TimeoutExpired as late:
+        raise HostUnreachable(nothing, str(late)) from late
     keys = []
     for line in done.stdout.splitlines():
         parts = line.split()
         if len(parts) >= 3 and not line.startswith("#"):
             keys.append(HostKey(parts[1], parts[2]))
     if not keys:
-        message = _("Nothing answers SSH at %(address)s port %(port)s.") % {"address": address, "port": port}
-        raise HostUnreachable(message, done.stderr.strip())
+        raise HostUnreachable(nothing, done.stderr.strip())
     return sorted(keys, key=lambda key: key.kind != "ssh-ed25519")
 
 
@@ -177,43 +180,48 @@ def _ssh_error(stderr: str) -> VirtError:
     return HostUnreachable(_("The host does not answer."), stderr.strip())
 
 
+# The key comes on standard input. A file without a line end at its end gets one first.
+ADD_KEY = """
+umask 077; mkdir -p ~/.ssh && touch ~/.ssh/authorized_keys && read -r line || exit 1
+grep -qxF "$line" ~/.ssh/authorized_keys && exit 0
+[ -z "$(tail -c 1 ~/.ssh/authorized_keys)" ] || echo >> ~/.ssh/authorized_keys
+printf "%s\\n" "$line" >> ~/.ssh/authorized_keys
+"""
+
+
 def install_key(target: Target, password: str) -> None:
     """Log in once with a password and add Drover's public key to the account's authorized_keys.
 
     ssh asks a program for the password (SSH_ASKPASS, OpenSSH 8.4 or newer); it travels in that program's environment
-    only and is kept nowhere.
+    only and is kept nowhere. Raises AuthenticationFailed, HostUnreachable, CommandFailed. Blocks.
     """
     gate.check(f"ssh {target.key} install key")
     ready(target)
-    public = ensure_key(target._dir())
-    script = (
-        "umask 077; mkdir -p ~/.ssh && touch ~/.ssh/authorized_keys && read -r line && "
-        'grep -qxF "$line" ~/.ssh/authorized_keys || printf "%s\\n" "$line" >> ~/.ssh/authorized_keys'
-    )
+    options = ["-o", "BatchMode=no", "-o", "PreferredAuthentications=password,keyboard-interactive"]
+    options += ["-o", "NumberOfPasswordPrompts=1", "-o", "ControlMaster=no", "-o", "ControlPath=none"]
     with tempfile.TemporaryDirectory(dir=target._dir()) as scratch:
         ask = Path(scratch) / "ask"
         _write(ask, '#!/bin/sh\nprintf "%s\\n" "$DROVER_ASK"\n', 0o700)
-        options = ["-o", "BatchMode=no", "-o", "PreferredAuthentications=password,keyboard-interactive"]
-        options += ["-o", "NumberOfPasswordPrompts=1", "-o", "ControlMaster=no", "-o", "ControlPath=none"]
-        environment = {
-            **os.environ,
-            "SSH_ASKPASS": str(ask),
-            "SSH_ASKPASS_REQUIRE": "force",
-            "DROVER_ASK": password,
-        }
-        done = subprocess.run(
-            ["ssh", "-F", str(target.ssh_config), *options, target.key, "--", script],
-            input=public + "\n",
-            capture_output=True,
-            text=True,
-            timeout=CONNECT_TIMEOUT_S * 3,
-            check=False,
-            env=environment,
-        )
-    if done.returncode != 0:
-        if "permission denied" in done.stderr.lower():
-            raise AuthenticationFailed(_("The host does not accept this password."), done.stderr.strip())
-        raise _ssh_error(done.stderr)
+        asking = {"SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force", "DROVER_ASK": password}
+        try:
+            done = subprocess.run(
+                ["ssh", "-F", str(target.ssh_config), *options, target.key, "--", ADD_KEY],
+                input=ensure_key(target._dir()) + "\n",
+                capture_output=True,
+                text=True,
+                timeout=CONNECT_TIMEOUT_S * 3,
+                check=False,
+                env={**os.environ, **asking},
+            )
+        except subprocess.TimeoutExpired:  # without its text, which would name the environment's program only
+            raise HostUnreachable(_("The host did not answer in time.")) from None
+    if done.returncode == 0:
+        return
+    if "permission denied" in done.stderr.lower():
+        raise AuthenticationFailed(_("The host does not accept this password."), done.stderr.strip())
+    if done.returncode != 255:
+        raise CommandFailed(["authorized_keys"], done.returncode, done.stderr)
+    raise _ssh_error(done.stderr)
 
 
 REMOVE_KEY = """

@@ -26,8 +26,9 @@ from jobs.operations import by_name
 from jobs.states import State
 from tests.hosts.conftest import Do
 from tests.labkit import Lab
-from virt import ssh
+from virt import connection, ssh
 from virt.connection import close_idle, connect
+from virt.errors import HostUnreachable
 
 pytestmark = [pytest.mark.lab, pytest.mark.django_db(transaction=True)]
 HTMX = {"HX-Request": "true"}
@@ -185,6 +186,47 @@ def test_libvirt_does_not_run(lab: Lab, lab_hosts: list[Host], do: Do) -> None:
         assert (check["level"], check["text"]) == ("problem", "libvirt does not run on the host.")
     finally:
         lab.ssh(host.name, "systemctl start libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket libvirtd")
+
+
+def test_libvirt_hangs(lab: Lab, lab_hosts: list[Host], do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes calls and answers none: the job says so in time, the next one at once, and all is well afterwards."""
+    monkeypatch.setattr(connection, "OPEN_WITHIN_S", 3.0)
+    host = lab_hosts[2]
+    close_idle(older_than_s=-1)
+    lab.run("fault", "libvirtd", "stop", host.name)
+    try:
+        do(PreflightHost(host))
+        host.refresh_from_db()
+        check = next(check for check in host.preflight if check["key"] == "libvirt")
+        assert (check["level"], "hangs" in check["text"]) == ("problem", True)
+        began = time.monotonic()
+        with pytest.raises(HostUnreachable, match="hangs"), connect(host.target):
+            pass
+        assert time.monotonic() - began < 1
+    finally:
+        lab.run("fault", "libvirtd", "cont", host.name)
+    until = time.monotonic() + 20
+    while True:
+        try:
+            with connect(host.target) as conn:
+                assert conn.getLibVersion()
+            break
+        except HostUnreachable:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+
+
+def test_a_key_file_without_a_last_line_end(lab: Lab, stranger: str, do: Do) -> None:
+    """The key of somebody else that ends the file stays whole."""
+    lab.ssh(stranger, "printf 'ssh-ed25519 AAAA somebody' >> .ssh/authorized_keys")
+    keys = tuple((key.kind, key.blob) for key in ssh.scan_keys(lab.address(stranger)))
+    host = Host(pk=77, name=stranger, address=lab.address(stranger), host_keys=keys)
+    ssh.install_key(host.target, lab.password(stranger))
+    ssh.install_key(host.target, lab.password(stranger))
+    lines = lab.ssh(stranger, "cat .ssh/authorized_keys").splitlines()
+    assert "ssh-ed25519 AAAA somebody" in lines
+    assert lines.count(ssh.ensure_key(Path(django_settings.SSH_DIR))) == 1
+    ssh.forget(host.target)
 
 
 def test_a_changed_host_key(
