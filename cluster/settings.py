@@ -120,6 +120,11 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "run" / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "jobs.look_after": {"task": "jobs.look_after", "schedule": 5.0, "options": {"expires": 5}},
     "storage.clean_uploads": {"task": "storage.clean_uploads", "schedule": 3600.0, "options": {"expires": 600}},
+    "vms.forget_unused_tickets": {
+        "task": "vms.forget_unused_tickets",
+        "schedule": 3600.0,
+        "options": {"expires": 600},
+    },
     "jobs.forget_old": {"task": "jobs.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }
 

@@ -117,6 +117,7 @@ def serve(path: Path) -> None:
     """Serve until the process is ended. The socket file is ours alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
+    consoles.close_abandoned()
     old = os.umask(0o117)
     try:
         server = ConsoleServer(str(path), ConsoleHandler)

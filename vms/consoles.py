@@ -53,3 +53,11 @@ def forget_unused() -> int:
     """Remove tickets nobody used; used ones stay as the audit of their session."""
     stale = ConsoleSession.objects.filter(used_at=None, expires_at__lt=timezone.now() - timedelta(hours=1))
     return stale.delete()[0]
+
+
+def close_abandoned() -> int:
+    """Close the rows of sessions whose console process was killed in the middle: their bytes are not known.
+
+    Called when a console process starts. Another one's session that is still open is closed once more at its end.
+    """
+    return ConsoleSession.objects.filter(closed_at=None).exclude(used_at=None).update(closed_at=timezone.now())

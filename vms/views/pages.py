@@ -21,6 +21,7 @@ from vms.troubles import troubles
 from vms.views.find import find_vm, gone, is_gone
 from vms.xml_view import difference, lines_of
 
+CONSOLES_SHOWN = 20
 JOBS_PER_PAGE = 25
 VERSIONS = 30
 NOT_KNOWN = {"capacity_bytes": None, "allocation_bytes": None}
@@ -121,7 +122,8 @@ def jobs(request: PersonRequest, uuid: UUID) -> HttpResponse:
     vm = find_vm(request, uuid)
     rows = Job.objects.filter(target_kind="vm", target_key=str(vm.uuid)).select_related("user")
     page = Paginator(visible(request.user, rows), JOBS_PER_PAGE).get_page(request.GET.get("page"))
-    context = {**frame(request, vm, "jobs"), "page": page}
+    sessions = visible(request.user, vm.console_sessions.exclude(used_at=None).select_related("user"))
+    context = {**frame(request, vm, "jobs"), "page": page, "sessions": sessions[:CONSOLES_SHOWN]}
     return render(request, "vms/_jobs.html" if is_partial(request) else "vms/jobs.html", context)
 
 

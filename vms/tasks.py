@@ -1,0 +1,10 @@
+"""What the clock does for VMs."""
+
+from celery import shared_task
+
+from vms import consoles
+
+
+@shared_task(name="vms.forget_unused_tickets")
+def forget_unused_tickets() -> None:
+    consoles.forget_unused()
