@@ -116,11 +116,19 @@ def start(conn: "libvirt.virConnect", name: str, *, build: bool = True) -> None:
 
 
 def _unbuild(pool: "libvirt.virStoragePool") -> None:
-    """Remove the folder that was just made; libvirt does it by rmdir, which spares one that is not empty."""
-    try:
-        pool.delete(0)
-    except libvirt.libvirtError:  # an empty folder stays behind: the reason why the start failed matters more
-        return
+    """Remove the folder that was just made; libvirt does it by rmdir, which spares one that is not empty.
+
+    A mount that failed holds the folder for some moments more.
+    """
+    until = time.monotonic() + BUSY_FOR_S
+    while True:
+        try:
+            pool.delete(0)
+            return
+        except libvirt.libvirtError:  # an empty folder that stays matters less than why the start failed
+            if time.monotonic() > until:
+                return
+        time.sleep(BUSY_POLL_S)
 
 
 def _folder_missing(error: "libvirt.libvirtError") -> bool:

@@ -37,6 +37,7 @@ class Backend(ABC):
     libvirt_type: ClassVar[str]
     is_shared: ClassVar[bool]  # every host sees the same content
     programs: ClassVar[dict[str, str]] = {}  # program a host must have -> Debian package that brings it
+    port: ClassVar[int] = 0  # where the server of `source["host"]` must answer the host, 0: there is none
     docs: ClassVar[str]  # heading in docs/storage.md
     form: ClassVar[type[SourceForm]]
 
@@ -52,7 +53,7 @@ class Backend(ABC):
     def source_text(self, source: dict[str, Any]) -> str:
         """The source as a person would write it; "" for none."""
 
-    def check_host(self, target: Target) -> list[Problem]:
+    def check_host(self, target: Target, source: dict[str, Any]) -> list[Problem]:
         """What the host lacks. Asks over SSH; a host that has none (TCP) is not asked. Blocks."""
         if not target.has_ssh:
             return []
@@ -62,6 +63,10 @@ class Backend(ABC):
                 message = _("The host has no %(program)s.") % {"program": program}
                 cure = _("Install it there: apt install %(package)s") % {"package": package}
                 problems.append(Problem(message, cure))
+        server = str(source.get("host", ""))
+        if self.port and server and not problems and not can_reach(target, server, self.port):
+            message = _("The host can't reach %(server)s at port %(port)d.") % {"server": server, "port": self.port}
+            problems.append(Problem(message, _("Check the server's name, whether it runs, and the firewall")))
         return problems
 
 
@@ -69,6 +74,16 @@ def has_program(target: Target, program: str) -> bool:
     """Whether root finds this program on the host; mount helpers lie in /sbin or /usr/sbin."""
     script = 'PATH="$PATH:/usr/sbin:/sbin"; command -v "$1" || true'
     return bool(ssh.run(target, ["sh", "-c", script, "sh", program]).strip())
+
+
+def can_reach(target: Target, server: str, port: int) -> bool:
+    """Whether a server accepts connections from the host within some seconds: mount(8) alone would try for minutes."""
+    script = 'command -v bash >/dev/null || exit 0; timeout 6 bash -c \'exec 3<>"/dev/tcp/$1/$2"\' bash "$1" "$2"'
+    try:
+        ssh.run(target, ["sh", "-c", script, "sh", server, str(port)], timeout_s=30)
+    except ssh.CommandFailed:
+        return False
+    return True
 
 
 def field_error(refused: names.Refused) -> forms.ValidationError:

@@ -42,6 +42,7 @@ class GlusterfsBackend(Backend):
     libvirt_type = "netfs"
     is_shared = True
     programs = {"mount.glusterfs": "glusterfs-client"}
+    port = 24007
     docs = "gluster"
     form = GlusterfsForm
 

@@ -38,6 +38,7 @@ class NfsBackend(Backend):
     libvirt_type = "netfs"
     is_shared = True
     programs = {"mount.nfs": "nfs-common"}
+    port = 2049
     docs = "nfs"
     form = NfsForm
 

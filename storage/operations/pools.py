@@ -199,7 +199,7 @@ class PlacePoolPart(PoolPart):
 
     def _check_programs(self, host: Host) -> None:
         backend = self.target.backend
-        problems = backend.check_host(host.target) if backend else []
+        problems = backend.check_host(host.target, self.target.source) if backend else []
         if problems:
             raise Failed(" ".join(f"{problem.message} {problem.cure}." for problem in problems))
 

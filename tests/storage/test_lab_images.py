@@ -1,4 +1,4 @@
-"""Importing images on real hosts from a real web server: what is right becomes an image, everything else leaves nothing."""
+"""Importing images on real hosts from a real web server: what is wrong leaves nothing behind."""
 
 import hashlib
 import os
