@@ -5,12 +5,13 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.models import User
 from access.rules import sees_everything
-from hosts.models import Host, Network
+from hosts.models import Host, Network, NetworkOnHost
 from storage import images
 from storage.models import Image, Pool
 from ui import text
@@ -43,11 +44,27 @@ def image_choices() -> Choices:
 
 
 def source_choices() -> Choices:
-    """Networks and bridges of the cluster."""
-    networks = [(f"network:{name}", name) for name in Network.objects.values_list("name", flat=True)]
-    rows = Host.objects.filter(is_managed=True).values_list("bridges", flat=True)
-    bridges = [(f"bridge:{name}", name) for name in sorted({name for row in rows for name in row})]
+    """Networks and bridges of the cluster, those that work somewhere first."""
+    here = Q(presences__is_active=True, presences__missing_since=None)
+    rows = Network.objects.annotate(hosts=Count("presences", filter=here)).order_by("-hosts", "name")
+    networks = [(f"network:{row.name}", row.name if row.hosts else _inactive(row.name)) for row in rows]
+    known = Host.objects.filter(is_managed=True).values_list("bridges", flat=True)
+    bridges = [(f"bridge:{name}", name) for name in sorted({name for row in known for name in row})]
     return [("", _("none")), (_("Networks"), networks), (_("Bridges of the hosts"), bridges)]
+
+
+def _inactive(name: str) -> str:
+    return _("%(name)s (not active anywhere)") % {"name": name}
+
+
+def usual_source(choices: Choices) -> str:
+    """What the first interface is connected to if nobody chooses: a network that works, else a bridge."""
+    active = NetworkOnHost.objects.filter(is_active=True, missing_since=None).values_list("network__name", flat=True)
+    working = {f"network:{name}" for name in active}
+    offered = [value for value, _label in choices[1][1] if value in working] + [
+        value for value, _label in choices[2][1]
+    ]
+    return offered[0] if offered else ""
 
 
 class NicForm(forms.Form):
@@ -202,7 +219,7 @@ class CreateForm(forms.Form):
         if not sees_everything(user):
             del self.fields["owner"]
         sources = source_choices()
-        first = {"source": next((value for value, _name in sources[1][1]), "")}
+        first = {"source": usual_source(sources)}
         self.nics = [
             NicForm(data, prefix=f"nics-{place}", choices=sources, initial=first if place == 0 else None)
             for place in range(NICS)

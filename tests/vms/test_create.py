@@ -501,3 +501,16 @@ class TestPage:
             uuid="00000000-0000-4000-8000-000000000001", name="x", owner=admin, is_adopted=False, first_boot=boot
         )
         assert "ssh-ed25519 AAAA me" in admin_client.get(reverse("vms:create")).content.decode()
+
+
+def test_usual_network_is_one_that_works(db: None) -> None:
+    """A network that is active somewhere, else a bridge, else none."""
+    from vms.create_form import source_choices, usual_source
+
+    assert usual_source(source_choices()) == ""
+    host = make_host("vmhost1")
+    network = make_network("default", host)
+    assert usual_source(source_choices()) == "network:default"
+    network.presences.update(is_active=False)
+    assert usual_source(source_choices()) == "bridge:br0"
+    assert ("network:default", "default (not active anywhere)") in source_choices()[1][1]
