@@ -13,13 +13,13 @@ from access.models import User
 from access.rules import PersonRequest, can, permission_required, visible
 from hosts import metrics
 from hosts.models import ClusterCpu, Host, NetworkOnHost
-from hosts.operations.trust import TrustHosts
 from hosts.states import HostState, Level
 from jobs.models import Job
 from jobs.operations import by_name
 from ui.htmx import is_partial, render_dialog
 
 PER_PAGE = 50
+MANY, FEW = 12, 6
 BIG = ("cpu_xml", "machine_types", "preflight", "host_keys", "offered_keys", "last_error_technical", "topology")
 STATES = {"up": HostState.UP, "unreachable": HostState.UNREACHABLE, "refused": HostState.REFUSED}
 
@@ -71,38 +71,42 @@ def _cluster(user: User) -> dict[str, Any]:
     rows = Host.objects.all()
     hosts = list(rows.filter(is_managed=True).only("pk", "name", "transport", "trusted_hosts", "observed_state"))
     members = [host for host in hosts if host.has_ssh]
-    missing = [
-        (source, destination)
-        for source in members
-        for destination in members
-        if source != destination and not source.trusts(destination)
-    ]
     return {
         "number": len(hosts),
         "up": sum(host.is_up for host in hosts),
         "adding": list(rows.filter(is_managed=False).defer(*BIG)),
         "cpus": _cpus(hosts),
-        "pairs_without_trust": missing,
         "members": members,
         "can_manage": can(user, "hosts.manage"),
-        "trust_refusal": TrustHosts.refusal(user, None),
+        **_trust(members),
     }
 
 
+def _trust(members: list[Host]) -> dict[str, Any]:
+    """How many ways from host to host VMs can't go, with the first few of them."""
+    names = {host.pk: host.name for host in members}
+    number, ways = 0, []
+    for source in members:
+        closed = names.keys() - set(source.trusted_hosts) - {source.pk}
+        number += len(closed)
+        if len(ways) < FEW:
+            ways += [(source.name, names[pk]) for pk in sorted(closed)[: FEW - len(ways)]]
+    return {"ways": ways, "ways_number": number}
+
+
 def _cpus(hosts: list[Host]) -> list[dict[str, Any]]:
-    """Each common CPU with the hosts that can do more, and what of it stays unused."""
-    by_key = {str(host.pk): host for host in hosts}
-    return [
-        {
-            "cpu": cpu,
-            "hosts": [
-                {"host": by_key[key], "model": said.get("model", ""), "unused": said.get("unused", [])}
-                for key, said in cpu.hosts.items()
-                if key in by_key
-            ],
-        }
-        for cpu in ClusterCpu.objects.all()
-    ]
+    """Each common CPU with the hosts that can do more (the first few), and what of it stays unused."""
+    names = {str(host.pk): host.name for host in hosts}
+    found = []
+    for cpu in ClusterCpu.objects.all():
+        each = [
+            {"name": names[key], "model": said.get("model", ""), "unused": said.get("unused", [])}
+            for key, said in cpu.hosts.items()
+            if key in names
+        ]
+        each.sort(key=lambda one: (-len(one["unused"]), one["name"]))
+        found.append({"cpu": cpu, "hosts": each[:MANY], "more": len(each[MANY:])})
+    return found
 
 
 @require_GET
@@ -128,6 +132,17 @@ def _networks(host: Host) -> QuerySet[NetworkOnHost]:
     return host.networks.select_related("network").defer("xml", "leases").order_by("network__name")
 
 
+def _trusted(host: Host) -> str:
+    """The hosts it can log in to, in words: some names, or that it is all of them."""
+    peers = Host.objects.filter(is_managed=True, transport__in=["ssh", "local"]).exclude(pk=host.pk)
+    names = dict(peers.values_list("pk", "name"))
+    trusted = [names[pk] for pk in host.trusted_hosts if pk in names]
+    if len(trusted) == len(names) > MANY:
+        return _("all %(n)s others") % {"n": len(names)}
+    more = len(trusted[MANY:])
+    return ", ".join(trusted[:MANY]) + (_(" and %(n)s more") % {"n": more} if more else "")
+
+
 def _about(user: User, host: Host) -> dict[str, Any]:
     _count_vms([host])
     levels = [check["level"] for check in host.preflight]
@@ -138,8 +153,7 @@ def _about(user: User, host: Host) -> dict[str, Any]:
         "can_manage": can(user, "hosts.manage"),
         "problems": levels.count(Level.PROBLEM),
         "warnings": levels.count(Level.WARNING),
-        "trusted": list(Host.objects.filter(pk__in=host.trusted_hosts, is_managed=True).only("name")),
-        "peers": Host.objects.filter(is_managed=True, transport__in=["ssh", "local"]).exclude(pk=host.pk).count(),
+        "trusted": _trusted(host),
         "evacuation": Job.objects.filter(
             operation="hosts.evacuate", target_key=str(host.pk), state__in=["queued", "running", "waiting"]
         ).first(),
