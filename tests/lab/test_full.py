@@ -50,7 +50,7 @@ def test_a_guest_on_nfs_moves_live(full_lab: Lab) -> None:
         on(lab, host, "virsh pool-define /root/pool.xml && virsh pool-build nfs && virsh pool-start nfs")
     files = {"meta-data": "instance-id: one\n", "user-data": "#cloud-config\nhostname: nfs1\nruncmd:\n  - tick\n"}
     start_tiny(lab, full1, "nfs1", files, folder="/var/lib/libvirt/nfs")
-    eventually(lambda: last_tick(lab, full1, "nfs1") >= 1, 90, "ticks")
+    eventually(lambda: last_tick(lab, full1, "nfs1") >= 1, 240, "ticks")
     on(lab, full1, "virsh migrate --live --p2p nfs1 qemu+ssh://full2/system", timeout_s=180)
     assert state(lab, full2, "nfs1") == "running"
 
@@ -69,4 +69,4 @@ def test_a_frozen_full_host_goes_on(full_lab: Lab) -> None:
     faults.freeze(full_lab, host)
     assert not hosts.answers(full_lab.address(host))
     faults.thaw(full_lab, host)
-    eventually(lambda: hosts.answers(full_lab.address(host)), 20, "full2 answers")
+    eventually(lambda: hosts.answers(full_lab.address(host)), 60, "full2 answers")
