@@ -198,7 +198,7 @@ def test_who_uses_a_network(admin_client: Client, db: None) -> None:
 
 
 def test_hostile_text_from_hosts_stays_text(admin_client: Client, db: None) -> None:
-    evil = "<script>alert(1)</script>"
+    evil = "<script>1</script>"
     host = make_host("vmhost1", hostname=evil, os_name=evil, cpu_model=evil, bridges=[evil], maintenance_note=evil)
     network = Network.objects.create(name=evil, mode="nat", spec={"cidr": evil})
     network.presences.create(host=host, uuid="5f8a1c50-0000-4000-8000-00000000000a", bridge=evil, xml=evil)
