@@ -1,5 +1,6 @@
 """Letting hosts log in to each other, which peer-to-peer migration needs: a key of its own for each, known by all."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -119,6 +120,8 @@ class TrustHosts(Operation):
 def _prepare(run: Run, host: Host) -> Member:
     if host.username != "root" and host.transport == Transport.SSH:
         raise VirtError(_("Migration between hosts runs as root; Drover logs in as %(who)s.") % {"who": host.username})
+    if host.transport == Transport.LOCAL and os.geteuid() != 0:
+        raise VirtError(_("Migration between hosts runs as root; Drover is not root on this machine."))
     run.command(f"ssh {host.username}@{host.address or host.name} ssh-keygen -t ed25519 -N '' -f {MIGRATION_KEY}")
     argv = ["sh", "-c", MAKE_KEY, "drover", MIGRATION_KEY, mark(host)]
     public_key = ssh.run(host.target, argv).strip()
