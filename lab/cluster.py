@@ -53,7 +53,7 @@ def up(lab: Lab, *, with_full: bool = False) -> None:
     packages.install(["base", "full"] if with_full else ["base"])
     lab.images.mkdir(parents=True, exist_ok=True)
     _build_images(lab)
-    limits.raise_limits(lab)
+    limits.raise_limits()
     identity.make_lab_key(lab)
     network.make_switch(lab)
     if with_full:
@@ -109,7 +109,7 @@ def down(lab: Lab, *, purge: bool = False) -> None:
     network.remove_switch(lab)
     _unmount_below(lab.dir)
     packages.restore_policy()
-    limits.restore_limits(lab)
+    limits.restore_limits()
     for entry in lab.dir.iterdir():
         if purge or entry.name not in KEPT:
             _delete(entry)
