@@ -6,9 +6,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Status
-from ninja.pagination import LimitOffsetPagination, paginate
+from ninja.pagination import paginate
 
 from access.rules import person, visible
+from api.pages import Pieces
 from api.rights import require
 from api.schemas import JobDetailOut, JobOut, Problem
 from jobs.engine import cancel
@@ -19,7 +20,7 @@ router = Router(tags=["jobs"])
 
 
 @router.get("/", response=list[JobOut])
-@paginate(LimitOffsetPagination)
+@paginate(Pieces)
 def list_jobs(
     request: HttpRequest, state: str = Query(""), operation: str = Query(""), target_key: str = Query("")
 ) -> QuerySet[Job]:

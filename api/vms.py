@@ -7,9 +7,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Status
-from ninja.pagination import LimitOffsetPagination, paginate
+from ninja.pagination import paginate
 
 from access.rules import person, visible
+from api.pages import Pieces
 from api.rights import require
 from api.schemas import DeleteIn, DestinationOut, JobOut, MigrateIn, Problem, VmDetailOut, VmIn, VmOut
 from jobs.engine import enqueue
@@ -44,9 +45,12 @@ def find(request: HttpRequest, uuid: UUID) -> Vm:
 
 
 @router.get("/", response=list[VmOut])
-@paginate(LimitOffsetPagination)
+@paginate(Pieces)
 def list_vms(
-    request: HttpRequest, name: str = Query(""), host: int | None = Query(None), tag: str = Query("")
+    request: HttpRequest,
+    name: str = Query(""),
+    host: int | None = Query(None, ge=1, le=2**63 - 1),
+    tag: str = Query(""),
 ) -> QuerySet[Vm]:
     """VMs by name; `name` is a part of it."""
     require(request, "vms.view")

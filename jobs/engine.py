@@ -6,10 +6,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from access.models import User
-from access.rules import can
+from access.rules import Person, can
 from jobs.errors import Refused
 from jobs.models import Job, JobLine
-from jobs.operations import Operation
+from jobs.operations import Operation, by_name
 from jobs.states import ACTIVE, State
 from jobs.waiting import announce, dispatch
 from jobs.work import end_before_start
@@ -42,6 +42,18 @@ def enqueue(operation: Operation, *, user: User | None, parent: Job | None = Non
     announce(job)
     transaction.on_commit(lambda: dispatch([job.pk]))
     return job
+
+
+def may_cancel(user: Person, job: Job) -> bool:
+    """Whoever may do the operation, and whoever started it, may cancel it."""
+    if not job.can_cancel:
+        return False
+    if job.user_id is not None and job.user_id == user.pk:
+        return True
+    try:
+        return can(user, by_name(job.operation).permission)
+    except Refused:  # an operation of another version
+        return can(user, "jobs.trace")
 
 
 def cancel(job: Job, user: User | None) -> bool:

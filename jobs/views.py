@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from access.models import User
-from access.rules import Person, can, permission_required, visible
+from access.rules import can, permission_required, visible
 from jobs import engine
 from jobs.dock import HEAVY
 from jobs.errors import Refused
@@ -26,18 +26,6 @@ from ui.htmx import is_partial, note_response
 PER_PAGE = 50
 LINES = 500
 PARTS = 200
-
-
-def may_cancel(user: Person, job: Job) -> bool:
-    """Whoever may do the operation, and whoever started it, may cancel it."""
-    if not job.can_cancel:
-        return False
-    if job.user_id is not None and job.user_id == user.pk:
-        return True
-    try:
-        return can(user, by_name(job.operation).permission)
-    except Refused:  # an operation of another version
-        return can(user, "jobs.trace")
 
 
 def get_job(request: HttpRequest, pk: int) -> Job:
@@ -76,7 +64,7 @@ def header_context(request: HttpRequest, job: Job) -> dict[str, Any]:
     trace = job.state != State.ERRORED or can(request.user, "jobs.trace")
     return {
         "job": job,
-        "may_cancel": may_cancel(request.user, job),
+        "may_cancel": engine.may_cancel(request.user, job),
         "target_url": target_url(request, job),
         "technical": job.technical if trace else "",
         "result": facts(job.result) if not job.is_active else [],
@@ -125,7 +113,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     if not job.can_cancel:
         return note_response(request, _("It is too late to cancel this job."), job.get_absolute_url())
-    if not may_cancel(request.user, job):
+    if not engine.may_cancel(request.user, job):
         raise PermissionDenied
     if not engine.cancel(job, User.objects.get(username=request.user.get_username())):
         return note_response(request, _("It is too late to cancel this job."), job.get_absolute_url())

@@ -18,6 +18,7 @@ from jobs.errors import Refused
 from jobs.models import Job
 from storage.models import Image, Pool
 from ui import live
+from virt import names
 from vms.checks import clean_tags
 from vms.models import MacAddress, Vm
 from vms.operations.change import set_tags
@@ -122,7 +123,7 @@ def _make_row(user: User, wish: NewVms, name: str, host: Host) -> Vm:
 def _take_mac(vm: Vm, wanted: str) -> None:
     """Reserve the wanted MAC, or a random one that nobody in the cluster has."""
     if wanted:
-        MacAddress.objects.create(mac=wanted.lower().replace("-", ":"), vm=vm)
+        MacAddress.objects.create(mac=names.check_mac(wanted), vm=vm)
         return
     while True:
         mac = MAC_PREFIX + "".join(f":{_random.randrange(256):02x}" for _byte in range(3))

@@ -19,6 +19,7 @@ from vms.checks import clean_tags, mac_problem, name_problem, words
 from vms.models import Vm
 
 MAX_COUNT = 100
+MAX_NICS = 16
 FIRMWARES = ("bios", "uefi")
 CPUS = ("common", "host-model", "host-passthrough", "maximum")
 
@@ -96,7 +97,7 @@ class NewVms:
             return None
         if isinstance(self.image, int):
             return images.ready(is_iso=False).filter(pk=self.image).first()
-        return images.latest(self.image)
+        return images.latest(self.image) if self.image.isprintable() else None  # databases choke on NUL and the like
 
     def wanted_iso(self) -> Image | None:
         return images.ready(is_iso=True).filter(pk=self.iso).first() if self.iso else None
@@ -195,7 +196,9 @@ def _check_nics(wish: NewVms, found: Problems) -> None:
     networks = set(Network.objects.values_list("name", flat=True))
     bridges = {bridge for row in Host.objects.values_list("bridges", flat=True) for bridge in row}
     macs: set[str] = set()
-    for place, nic in enumerate(wish.nics):
+    if len(wish.nics) > MAX_NICS:
+        found.say("nics", _("At most %(n)s interfaces.") % {"n": MAX_NICS})
+    for place, nic in enumerate(wish.nics[:MAX_NICS]):
         key = f"nics-{place}-"
         if bool(nic.network) == bool(nic.bridge):
             found.say(key + "source", _("Choose a network or a bridge."))
@@ -204,12 +207,21 @@ def _check_nics(wish: NewVms, found: Problems) -> None:
         elif nic.bridge and nic.bridge not in bridges:
             found.say(key + "source", _("No host has this bridge."))
         if nic.mac:
-            problem = mac_problem(nic.mac) or (_("Twice in this form.") if nic.mac.lower() in macs else None)
-            found.say(key + "mac", problem)
-            if wish.count > 1:
-                found.say(key + "mac", _("Several VMs can't have the same address: leave it empty."))
-            macs.add(nic.mac.lower())
+            _check_mac(nic.mac, key + "mac", macs, wish, found)
         _check_address(nic, key, wish, found)
+
+
+def _check_mac(written: str, field: str, macs: set[str], wish: NewVms, found: Problems) -> None:
+    """However it is spelt: with colons or hyphens, in capitals, with spaces around it."""
+    if problem := mac_problem(written):
+        found.say(field, problem)
+        return
+    mac = names.check_mac(written)
+    if mac in macs:
+        found.say(field, _("Twice in this form."))
+    if wish.count > 1:
+        found.say(field, _("Several VMs can't have the same address: leave it empty."))
+    macs.add(mac)
 
 
 def _check_address(nic: NicWish, key: str, wish: NewVms, found: Problems) -> None:
@@ -219,7 +231,7 @@ def _check_address(nic: NicWish, key: str, wish: NewVms, found: Problems) -> Non
         found.say(key + "gateway", _("With DHCP the network says this.") if nic.gateway else None)
         return
     try:
-        if "/" not in nic.address:
+        if "/" not in nic.address or "%" in nic.address:
             raise ValueError
         interface = ipaddress.ip_interface(nic.address)
     except ValueError:

@@ -118,5 +118,8 @@ def give_up(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Cancel what runs; what is stored is removed."""
     upload = _upload(request, pk)
     if upload.job is None or not cancel(upload.job, person(request)):
-        enqueue(AbandonUpload(upload.image, {"upload": str(upload.pk)}), user=person(request))
+        try:
+            enqueue(AbandonUpload(upload.image, {"upload": str(upload.pk)}), user=person(request))
+        except Refused as refused:
+            return JsonResponse({"errors": {"__all__": [str(refused.message)]}}, status=422)
     return JsonResponse({"image": upload.image.get_absolute_url()})

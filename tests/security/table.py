@@ -1,0 +1,197 @@
+"""Every address of Drover and who may use it. A new address must get its row here, or test_rights fails."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.security.world import World
+
+# Who may: each level holds the next.
+OPEN, LOGIN, OWN, OPERATOR, ADMIN = "open", "login", "own", "operator", "administrator"
+ALLOWED = {
+    OPEN: {"anonymous", "stranger", "owner", "operator", "administrator"},
+    LOGIN: {"stranger", "owner", "operator", "administrator"},
+    OWN: {"owner", "operator", "administrator"},  # the owner's own VM or job; strangers are told it is not there
+    OPERATOR: {"operator", "administrator"},
+    ADMIN: {"administrator"},
+}
+GET, POST, BOTH, ANY = ("GET",), ("POST",), ("GET", "POST"), ("GET", "POST", "PUT", "DELETE")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Who may use one address, by which methods. `args`: attributes of the World, such as "vm.uuid"."""
+
+    who: str
+    methods: tuple[str, ...]
+    args: tuple[str, ...] = ()
+    query: str = ""
+    only: frozenset[str] = field(default_factory=frozenset)  # fewer people than the level: one's own things
+
+    @property
+    def allowed(self) -> set[str]:
+        return set(self.only) or ALLOWED[self.who]
+
+    def values(self, world: World) -> list[Any]:
+        found = []
+        for name in self.args:
+            value: Any = name.removeprefix("=")
+            if not name.startswith("="):
+                value = world
+                for part in name.split("."):
+                    value = getattr(value, part)
+            found.append(value)
+        return found
+
+
+def vm(who: str, methods: tuple[str, ...], *more: str, query: str = "") -> Row:
+    return Row(who, methods, ("vm.uuid", *more), query)
+
+
+def host(who: str, methods: tuple[str, ...], *more: str, query: str = "") -> Row:
+    return Row(who, methods, ("host.pk", *more), query)
+
+
+def one(who: str, methods: tuple[str, ...], key: str) -> Row:
+    return Row(who, methods, (key,))
+
+
+MINE = frozenset({"operator"})  # the upload's own person
+
+TABLE: dict[str, Row] = {
+    "cluster:overview": Row(LOGIN, GET),
+    "cluster:figures": Row(LOGIN, GET),
+    "cluster:attention": Row(LOGIN, GET),
+    "cluster:map": Row(OPERATOR, GET),
+    "cluster:search": Row(LOGIN, GET, query="q=web"),
+    "cluster:healthz": Row(OPEN, GET),
+    "cluster:jsi18n": Row(LOGIN, GET),
+    "access:login": Row(OPEN, ANY),  # Django's own form view, without CSRF no method changes anything
+    "access:logout": Row(LOGIN, POST),
+    "access:profile": Row(LOGIN, GET),
+    "access:theme": Row(LOGIN, POST),
+    "access:password": Row(LOGIN, ANY),
+    "access:make_token": Row(LOGIN, BOTH),
+    "access:revoke_token": Row(LOGIN, POST, ("token.pk",), only=frozenset({"owner"})),
+    "jobs:index": Row(LOGIN, GET),
+    "jobs:dock": Row(LOGIN, GET),
+    "jobs:detail": one(OWN, GET, "job.pk"),
+    "jobs:state": one(OWN, GET, "job.pk"),
+    "jobs:log": one(OWN, GET, "job.pk"),
+    "jobs:parts": one(OWN, GET, "job.pk"),
+    "jobs:cancel": one(OWN, POST, "job.pk"),
+    "hosts:index": Row(OPERATOR, GET),
+    "hosts:add": Row(ADMIN, BOTH),
+    "hosts:cluster": Row(OPERATOR, GET),
+    "hosts:trust": Row(ADMIN, BOTH),
+    "hosts:common_cpu": Row(ADMIN, POST),
+    "hosts:networks": Row(OPERATOR, GET),
+    "hosts:network_add": Row(ADMIN, BOTH),
+    "hosts:network": one(OPERATOR, GET, "network.pk"),
+    "hosts:network_define_missing": one(ADMIN, POST, "network.pk"),
+    "hosts:network_change": Row(ADMIN, BOTH, ("network.pk", "=stop")),
+    "hosts:detail": host(OPERATOR, GET),
+    "hosts:charts": host(OPERATOR, GET),
+    "hosts:menu": host(ADMIN, GET),
+    "hosts:networks_of": host(OPERATOR, GET),
+    "hosts:setup": one(ADMIN, GET, "new_host.pk"),
+    "hosts:probe": one(ADMIN, POST, "new_host.pk"),
+    "hosts:pin": one(ADMIN, POST, "new_host.pk"),
+    "hosts:install_key": one(ADMIN, POST, "new_host.pk"),
+    "hosts:try_login": one(ADMIN, POST, "new_host.pk"),
+    "hosts:preflight": one(ADMIN, POST, "new_host.pk"),
+    "hosts:accept": one(ADMIN, POST, "new_host.pk"),
+    "hosts:checks": host(OPERATOR, GET),
+    "hosts:edit": host(ADMIN, BOTH),
+    "hosts:maintenance": host(ADMIN, BOTH),
+    "hosts:evacuate": host(ADMIN, BOTH),
+    "hosts:repin": host(ADMIN, BOTH),
+    "hosts:declare_off": host(ADMIN, BOTH),
+    "hosts:remove": host(ADMIN, BOTH),
+    "hosts:act": host(ADMIN, POST, "=refresh"),
+    "storage:index": Row(OPERATOR, GET),
+    "storage:add_pool": Row(ADMIN, BOTH),
+    "storage:pool": one(OPERATOR, GET, "pool.pk"),
+    "storage:volumes": one(OPERATOR, GET, "pool.pk"),
+    "storage:add_volume": one(ADMIN, BOTH, "pool.pk"),
+    "storage:add_hosts": one(ADMIN, BOTH, "pool.pk"),
+    "storage:retry_pool": one(ADMIN, POST, "pool.pk"),
+    "storage:remove_pool": one(ADMIN, BOTH, "pool.pk"),
+    "storage:forget_pool": one(ADMIN, POST, "pool.pk"),
+    "storage:act": Row(ADMIN, POST, ("pool.pk", "host.pk", "=refresh")),
+    "storage:on_host": host(OPERATOR, GET),
+    "storage:resize_volume": one(ADMIN, BOTH, "volume.pk"),
+    "storage:copy_volume": one(ADMIN, BOTH, "volume.pk"),
+    "storage:delete_volume": one(ADMIN, BOTH, "volume.pk"),
+    "storage:images": Row(OPERATOR, GET),
+    "storage:import": Row(OPERATOR, BOTH),
+    "storage:image": one(OPERATOR, GET, "image.pk"),
+    "storage:retry_image": one(OPERATOR, POST, "image.pk"),
+    "storage:edit_image": one(OPERATOR, BOTH, "image.pk"),
+    "storage:delete_image": one(OPERATOR, BOTH, "image.pk"),
+    "storage:begin_upload": Row(OPERATOR, POST),
+    "storage:upload": one(OPERATOR, GET, "upload.pk"),
+    "storage:send_upload": Row(OPERATOR, POST, ("upload.pk",), only=MINE),
+    "storage:resume_upload": Row(OPERATOR, POST, ("upload.pk",), only=MINE),
+    "storage:give_up_upload": Row(OPERATOR, POST, ("upload.pk",), only=MINE),
+    "vms:index": Row(LOGIN, GET),
+    "vms:options": Row(LOGIN, GET, query="kind=owner&owner=o"),
+    "vms:on_host": host(OPERATOR, GET),
+    "vms:bulk": Row(LOGIN, BOTH, ("=start",)),
+    "vms:create": Row(OPERATOR, BOTH),
+    "vms:placement": Row(OPERATOR, POST),
+    "vms:preview": Row(OPERATOR, POST),
+    "vms:detail": vm(OWN, GET),
+    "vms:head": vm(OWN, GET),
+    "vms:facts": vm(OWN, GET),
+    "vms:row": Row(LOGIN, GET, ("vm.uuid",)),  # a stranger's is empty: test_a_strangers_row_is_empty
+    "vms:menu": vm(OWN, GET),
+    "vms:hardware": vm(OWN, GET),
+    "vms:definition": vm(OWN, GET),
+    "vms:jobs": vm(OWN, GET),
+    "vms:charts": vm(OWN, GET),
+    "vms:act": vm(OWN, POST, "=pause"),
+    "vms:confirm": vm(OWN, GET, query="verb=reset"),
+    "vms:rename": vm(OPERATOR, BOTH),
+    "vms:edit": vm(OPERATOR, BOTH),
+    "vms:resize": vm(OPERATOR, BOTH),
+    "vms:disk": vm(OPERATOR, BOTH, "=vda"),
+    "vms:delete": vm(OPERATOR, BOTH),
+    "vms:forget": vm(OPERATOR, BOTH),
+    "vms:start_anyway": vm(OWN, BOTH),
+    "vms:migrate": vm(OPERATOR, BOTH),
+    "vms:migration": vm(OWN, GET),
+    "vms:migration_series": vm(OWN, GET, "migration.pk"),
+    "vms:console": vm(OWN, GET),
+    "vms:console_head": vm(OWN, GET),
+    "vms:console_ticket": vm(OWN, POST),
+}
+
+# By operation id; the method is the API's own.
+API: dict[str, Row] = {
+    "list_hosts": Row(OPERATOR, GET),
+    "get_host": host(OPERATOR, GET),
+    "set_maintenance": host(ADMIN, POST),
+    "evacuate": host(ADMIN, POST),
+    "list_pools": Row(OPERATOR, GET),
+    "get_pool": one(OPERATOR, GET, "pool.pk"),
+    "list_images": Row(OPERATOR, GET),
+    "get_image": one(OPERATOR, GET, "image.pk"),
+    "list_vms": Row(LOGIN, GET),
+    "create_vm": Row(OPERATOR, POST),
+    "get_vm": vm(OWN, GET),
+    "list_destinations": vm(OPERATOR, GET),
+    "migrate_vm": vm(OPERATOR, POST),
+    "act_on_vm": vm(OWN, POST, "=pause"),
+    "delete_vm": vm(OPERATOR, ("DELETE",)),
+    "list_jobs": Row(LOGIN, GET),
+    "get_job": one(OWN, GET, "job.pk"),
+    "cancel_job": one(OWN, POST, "job.pk"),
+}
+API_BODIES = {
+    "set_maintenance": {"on": True},
+    "create_vm": {"name": "x"},
+    "migrate_vm": {},
+    "delete_vm": {"disks": []},
+}
+# The API's own pages: described in tests/api (docs need a login).
+API_PAGES = {"openapi-json", "openapi-view", "api-root"}

@@ -1,0 +1,75 @@
+"""A populated database and five people, for tests that try every address as each of them."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from django.test import Client
+
+from access.models import ApiToken, Role, User
+from hosts.models import Host, Network
+from jobs.models import Job
+from jobs.states import State
+from storage.models import Image, ImageState, Pool, Upload, Volume
+from tests.factories import make_host, make_network, make_pool, make_vm
+from vms.models import DefinitionVersion, Vm
+from vms.states import VmState
+
+PEOPLE = ("anonymous", "stranger", "owner", "operator", "administrator")
+ROLES = {
+    "stranger": Role.USER,
+    "owner": Role.USER,
+    "operator": Role.OPERATOR,
+    "administrator": Role.ADMINISTRATOR,
+}
+XML = "<domain type='qemu'><name>web-07</name><memory unit='KiB'>1048576</memory></domain>"
+
+
+@dataclass
+class World:
+    """One of everything. `owner` owns the VM, its jobs, and a token."""
+
+    users: dict[str, User]
+    host: Host
+    other_host: Host
+    new_host: Host
+    pool: Pool
+    network: Network
+    image: Image
+    volume: Volume
+    upload: Upload
+    vm: Vm
+    job: Job
+    migration: Job
+    token: ApiToken
+
+    def client(self, person: str, *, enforce_csrf_checks: bool = False) -> Client:
+        client = Client(enforce_csrf_checks=enforce_csrf_checks)
+        if person != "anonymous":
+            client.force_login(self.users[person])
+        return client
+
+
+def make_world() -> World:
+    users = {name: User.objects.create_user(name, role=role) for name, role in ROLES.items()}
+    host, other = make_host("vmhost1"), make_host("vmhost2")
+    new = make_host("vmhost9", is_managed=False, setup_step="keys")
+    pool, network = make_pool("vmstorage", host, other), make_network("default", host)
+    image = Image.objects.create(name="tiny", version="1", pool=pool, volume_name="tiny.qcow2", state=ImageState.READY)
+    volume = Volume.objects.create(pool=pool, name="spare.qcow2", path=f"{pool.target_path}/spare.qcow2")
+    vm = make_vm(host, pool=pool, owner=users["owner"], definition=XML, live_definition=XML)
+    DefinitionVersion.objects.create(vm=vm, xml=XML, cause="adopted")
+    about = {"target_kind": "vm", "target_key": str(vm.uuid), "target_label": vm.name, "user": users["owner"]}
+    job = Job.objects.create(operation="vms.pause", title="Pause web-07", **about)
+    migration = Job.objects.create(operation="vms.migrate", title="Migrate web-07", state=State.FAILED, **about)
+    upload = Upload.objects.create(id=uuid4(), image=image, user=users["operator"], host=host, size_bytes=10)
+    token, _secret = ApiToken.make(users["owner"], "script")
+    return World(users, host, other, new, pool, network, image, volume, upload, vm, job, migration, token)
+
+
+def off(world: World) -> Vm:
+    Vm.objects.filter(pk=world.vm.pk).update(observed_state=VmState.OFF)
+    world.vm.refresh_from_db()
+    return world.vm
+
+
+NOBODY = UUID(int=7)
