@@ -6,6 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from hosts import metrics
 from hosts import sync as host_sync
 from hosts.cpu import refresh_if_stale
 from hosts.models import Host
@@ -24,6 +25,7 @@ from virt.errors import VirtError
 from vms import sync as vm_sync
 from vms.destinations import LIVE, OFFLINE, Destination, destinations
 from vms.models import Vm
+from vms.operations.delete import drop_row
 from vms.states import ALIVE, STARTABLE
 
 
@@ -160,14 +162,15 @@ class RemoveHost(HostOperation):
         host = self.target
         if self.params.get("remove_keys") and host.transport == Transport.SSH:
             self._take_keys_away(run)
-        vms = Vm.objects.filter(host=host)
-        names = list(vms.values_list("name", flat=True))
+        vms = list(Vm.objects.filter(host=host))
+        names = [vm.name for vm in vms]
         run.log(_("VMs on it, which go on running: %(names)s") % {"names": ", ".join(names) or "–"})
-        if self.params.get("forget_vms"):
-            vms.delete()
+        for vm in vms if self.params.get("forget_vms") else ():
+            drop_row(vm)
         ssh.forget(host.target)
         pk = host.pk
         host.delete()
+        metrics.forget("host", str(pk))
         refresh_if_stale()
         live.publish("hosts", f"host.{pk}", "vms", "pools", "networks")
         return {"vms": names}

@@ -30,6 +30,7 @@ urlpatterns = [
     path("<int:pk>/maintenance", care.maintenance, name="maintenance"),
     path("<int:pk>/evacuate", care.evacuate, name="evacuate"),
     path("<int:pk>/repin", care.repin, name="repin"),
+    path("<int:pk>/let-in", care.let_in, name="let_in"),
     path("<int:pk>/declare-off", care.declare_off, name="declare_off"),
     path("<int:pk>/remove", care.remove, name="remove"),
     path("<int:pk>/do/<slug:verb>", care.act, name="act"),

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from hosts.models import Host
-from hosts.states import Level
+from hosts.states import Level, Transport
 from virt.survey import Hypervisor, Machine
 
 OLDEST_LIBVIRT = (6, 0, 0)  # the first with domain capabilities, peer-to-peer and TLS as we use them
@@ -59,12 +59,11 @@ def problem(key: str, title: str, text: str, cure: str, command: str = "") -> Ch
 
 def check_login(found: Found) -> Check | None:
     title = _("Login by SSH")
-    if not found.host.has_ssh:
+    if found.host.transport != Transport.SSH:
         return None
     if found.login_s is None:
-        return problem(
-            "ssh", title, found.login_error, _("Go back one step and let Drover in again."), "systemctl status ssh"
-        )
+        cure = _("See that the host is on and its SSH server runs; if it refuses us, let Drover in again.")
+        return problem("ssh", title, found.login_error, cure, "systemctl status ssh")
     seconds = _("%(s).1f s") % {"s": found.login_s}
     if found.login_s < SLOW_LOGIN_S:
         return ok("ssh", title, _("Drover's key is accepted; a login takes %(time)s.") % {"time": seconds})

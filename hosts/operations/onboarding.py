@@ -53,7 +53,8 @@ class _Login(HostOperation):
 
     def look_over(self, run: Run) -> None:
         """The key is accepted: go on with the preflight, as a job of its own."""
-        self.store(setup_step=SetupStep.CHECK)
+        if not self.target.is_managed:
+            self.store(setup_step=SetupStep.CHECK)
         enqueue(by_name("hosts.preflight")(self.target), user=run.job.user)
 
     def is_let_in(self) -> bool:

@@ -9,9 +9,10 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from access.rules import PersonRequest, can, permission_required, visible
-from hosts.forms import EvacuateForm, HostForm, MaintenanceForm, NameForm, RemoveForm
+from hosts.forms import EvacuateForm, HostForm, MaintenanceForm, NameForm, PasswordForm, RemoveForm
 from hosts.models import Host
 from hosts.operations.care import FIELDS
+from jobs import secrets
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
@@ -132,10 +133,25 @@ def repin(request: PersonRequest, pk: int) -> HttpResponse:
     )
 
 
+@require_http_methods(["GET", "POST"])
+@permission_required("hosts.manage")
+def let_in(request: PersonRequest, pk: int) -> HttpResponse:
+    """For a host of the cluster that no longer accepts Drover's key: the password once more, or the line to add."""
+    host = find(request, pk)
+    form = PasswordForm(posted(request))
+
+    def operation() -> Operation:
+        password = getattr(form, "cleaned_data", {}).get("password", "")
+        return by_name("hosts.install_key")(host, {"secret": secrets.put(password)} if password else {})
+
+    return _dialog(request, host, form, operation, "hosts/_let_in_dialog.html")
+
+
 ONE_CLICK = {
     "refresh": "hosts.refresh",
     "preflight": "hosts.preflight",
     "probe": "hosts.probe",
+    "try-login": "hosts.try_login",
     "leave-maintenance": "hosts.maintenance",
     "declare-on": "hosts.declare_on",
 }

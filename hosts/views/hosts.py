@@ -85,7 +85,8 @@ def _cluster(user: User) -> dict[str, Any]:
 def _trust(members: list[Host]) -> dict[str, Any]:
     """How many ways from host to host VMs can't go, with the first few of them."""
     names = {host.pk: host.name for host in members}
-    number, ways = 0, []
+    number = 0
+    ways: list[tuple[str, str]] = []
     for source in members:
         closed = names.keys() - set(source.trusted_hosts) - {source.pk}
         number += len(closed)

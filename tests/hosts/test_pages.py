@@ -15,7 +15,8 @@ from tests.factories import make_host, make_network, make_vm
 LOOK = ["/hosts/", "/hosts/cluster", "/hosts/{host}/", "/hosts/{host}/charts", "/hosts/{host}/networks",
         "/hosts/{host}/checks", "/hosts/networks/", "/hosts/networks/{network}/"]  # fmt: skip
 MANAGE = ["/hosts/add", "/hosts/trust", "/hosts/{host}/edit", "/hosts/{host}/menu", "/hosts/{host}/maintenance",
-          "/hosts/{host}/evacuate", "/hosts/{host}/repin", "/hosts/{host}/declare-off", "/hosts/{host}/remove",
+          "/hosts/{host}/evacuate", "/hosts/{host}/repin", "/hosts/{host}/let-in", "/hosts/{host}/declare-off",
+          "/hosts/{host}/remove",
           "/hosts/networks/add", "/hosts/networks/{network}/stop", "/hosts/networks/{network}/remove"]  # fmt: skip
 POSTS = ["/hosts/common-cpu", "/hosts/{host}/do/refresh", "/hosts/{host}/do/preflight", "/hosts/{host}/setup/probe",
          "/hosts/{host}/setup/accept", "/hosts/networks/{network}/define-missing",
@@ -209,3 +210,19 @@ def test_hostile_text_from_hosts_stays_text(admin_client: Client, db: None) -> N
 def test_the_menu_says_why_not(admin_client: Client, admin: User) -> None:
     page = admin_client.get(f"/hosts/{make_host('vmhost1').pk}/menu").content.decode()
     assert "Not possible while it is up." in page
+
+
+def test_the_common_cpu_is_computed_on_request(admin_client: Client, db: None) -> None:
+    assert admin_client.post("/hosts/common-cpu", headers={"HX-Request": "true"}).status_code == 204
+    assert Job.objects.get().operation == "hosts.common_cpu"
+
+
+def test_a_host_that_refuses_us_can_be_opened_again(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.secrets.put", lambda _value: "reference")
+    host = make_host("vmhost1", transport="ssh", observed_state=HostState.REFUSED, last_error="It does not accept us.")
+    Host.objects.filter(pk=host.pk).update(host_keys=[["ssh-ed25519", "AAAA"]])
+    url = f"/hosts/{host.pk}/let-in"
+    assert url in admin_client.get(f"/hosts/{host.pk}/").content.decode()
+    assert admin_client.post(url, {"password": ""}, headers={"HX-Request": "true"}).status_code == 422
+    assert admin_client.post(url, {"password": "x"}, headers={"HX-Request": "true"}).status_code == 204
+    assert Job.objects.get().params == {"secret": "reference"}
