@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
@@ -12,7 +13,7 @@ from access.rules import person, visible
 from api.pages import Pieces
 from api.rights import require
 from api.schemas import JobDetailOut, JobOut, Problem
-from jobs.engine import cancel
+from jobs.engine import cancel, may_cancel
 from jobs.errors import Refused
 from jobs.models import Job
 
@@ -43,6 +44,8 @@ def cancel_job(request: HttpRequest, job_id: int) -> Any:
     """Ask a job to stop. 409 if it has ended or can't be stopped."""
     require(request, "jobs.view")
     job = get_object_or_404(visible(request.user, Job.objects.select_related("user")), pk=job_id)
+    if job.can_cancel and not may_cancel(person(request), job):
+        raise PermissionDenied
     if not cancel(job, person(request)):
         raise Refused("It has ended, or it can't be stopped any more.")
     job.refresh_from_db()
