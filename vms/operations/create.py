@@ -166,21 +166,37 @@ class CreateVm(VmOperation):
             seed_path = self.make_seed(run, plan)
         run.check_cancel()
         run.progress(50, _("Defining it"))
-        self.virsh(run, "define", "--validate", f"{self.target}.xml")
-        with connect(plan.host.target) as conn:
-            state = guests.state_of(conn, self.uuid)
-            if state is None:
-                guests.define(conn, plan.xml(disk_path, seed_path))
-            if self.params["autostart"]:
-                guests.set_autostart(conn, self.uuid, enabled=True)
+        state = self.define(run, plan, plan.xml(disk_path, seed_path))
         self.remember(plan, seed_path)
         if self.params["start"] and state not in ALIVE:
             run.progress(70, _("Starting"))
             self.virsh(run, "start", str(self.target))
             # Law 4 needs no question here: this UUID was made in this job, and only this host was ever told of it.
-            with connect(plan.host.target) as conn:
+            with self.plain_words(plan), connect(plan.host.target) as conn:
                 guests.start(conn, self.uuid)
         return {"uuid": self.uuid, "host": str(plan.host)}
+
+    def define(self, run: Run, plan: Plan, xml: str) -> str | None:
+        """Keep the definition on its host; the state in which a repeated run finds it there already."""
+        self.virsh(run, "define", "--validate", f"{self.target}.xml")
+        with self.plain_words(plan), connect(plan.host.target) as conn:
+            state = guests.state_of(conn, self.uuid)
+            if state is None:
+                guests.define(conn, xml)
+            if self.params["autostart"]:
+                guests.set_autostart(conn, self.uuid, enabled=True)
+            return state
+
+    @contextmanager
+    def plain_words(self, plan: Plan) -> Iterator[None]:
+        """libvirt looks for the firmware at define or at start, depending on its version."""
+        try:
+            yield
+        except VirtError as error:
+            if self.params["firmware"] == "uefi" and "firmware" in error.technical:
+                words = _("%(host)s has no UEFI firmware: install the package ovmf there, or choose BIOS.")
+                raise Failed(words % {"host": plan.host}, error.technical) from error
+            raise
 
     def make_disk(self, run: Run, plan: Plan) -> str:
         size = int(self.params["disk_bytes"])
