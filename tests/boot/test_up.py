@@ -77,6 +77,19 @@ def test_kill_9_of_everything_does_not_block_the_next_start(drover: Started) -> 
     assert drover.get("/healthz")[0] == 200
 
 
+def test_pages_say_that_they_are_away(drover: Started) -> None:
+    drover.start()
+    keeper = drover.keeper("web")
+    os.kill(keeper, signal.SIGSTOP)  # nobody starts it again
+    for pid in sessions([keeper]):
+        if pid != keeper:
+            os.kill(pid, signal.SIGKILL)
+    status, page, headers = drover.get("/login")
+    os.kill(keeper, signal.SIGCONT)
+    assert (status, headers["Retry-After"]) == (503, "2")
+    assert "Drover is starting" in page
+
+
 def test_a_killed_process_comes_back(drover: Started) -> None:
     drover.start()
     keeper = drover.keeper("work")
