@@ -8,13 +8,13 @@ from lab import config, packages, sources
 from lab.errors import LabError
 
 LIST = """# comment
-deb http://deb.debian.org/debian trixie main contrib # trailing
+deb http://mirror.example.net/debian trixie main contrib # trailing
 deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg trusted=yes] https://example.org/debian trixie-updates main
-deb-src http://deb.debian.org/debian trixie main
+deb-src http://mirror.example.net/debian trixie main
 """
 STANZAS = """Types: deb
 # a comment inside
-URIs: http://deb.debian.org/debian http://mirror.example.org/debian
+URIs: http://mirror.example.net/debian http://mirror.example.org/debian
 Suites: trixie trixie-updates
 Components: main contrib
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
@@ -39,15 +39,15 @@ Signed-By:
 
 def test_one_line_sources() -> None:
     first, second = sources.parse_list(LIST)
-    assert first.line(Path("/keys")) == "deb http://deb.debian.org/debian trixie main contrib"
+    assert first.line(Path("/keys")) == "deb http://mirror.example.net/debian trixie main contrib"
     assert second.options == {"signed-by": "/usr/share/keyrings/x.gpg", "trusted": "yes"}
 
 
 def test_stanzas() -> None:
     found = list(sources.parse_deb822(STANZAS))
     assert [(source.uri, source.suite) for source in found] == [
-        ("http://deb.debian.org/debian", "trixie"),
-        ("http://deb.debian.org/debian", "trixie-updates"),
+        ("http://mirror.example.net/debian", "trixie"),
+        ("http://mirror.example.net/debian", "trixie-updates"),
         ("http://mirror.example.org/debian", "trixie"),
         ("http://mirror.example.org/debian", "trixie-updates"),
         ("http://security.debian.org/debian-security", "trixie-security"),
