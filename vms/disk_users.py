@@ -14,7 +14,8 @@ FEW = 20
 def names_by_path(paths: set[str], host: Host | None) -> dict[str, list[str]]:
     """Path -> names of the VMs that have it as a disk, in a drive, or below a disk (backing chain).
 
-    host: only VMs there, for files that are other files elsewhere. VMs that are missing count too: absence is not deletion.
+    host: only VMs there, for files that are other files elsewhere. VMs that are missing count too: absence is not
+    deletion.
     """
     found: dict[str, list[str]] = {}
     rows = _maybe(paths)
