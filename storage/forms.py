@@ -266,8 +266,14 @@ class UploadForm(ImageForm):
     field_order = ["file", "checksum", "name", "version", "os_name", "pool", "host", "description"]
 
 
+class VolumeField(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Any) -> str:
+        place = f"{obj.pool.name}/{obj.name}"
+        return f"{place} ({obj.host.name})" if obj.host else place
+
+
 class VolumeImportForm(ImageForm):
-    volume = forms.ModelChoiceField(
+    volume = VolumeField(
         label=gettext_lazy("File"),
         queryset=Volume.objects.none(),
         help_text=gettext_lazy("It stays where it is and becomes read-only."),

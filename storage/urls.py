@@ -18,6 +18,7 @@ urlpatterns = [
     path("volumes/<int:pk>/resize", volumes.resize, name="resize_volume"),
     path("volumes/<int:pk>/copy", volumes.copy, name="copy_volume"),
     path("volumes/<int:pk>/delete", volumes.delete, name="delete_volume"),
+    path("volumes/<int:pk>/forget", volumes.forget, name="forget_volume"),
     path("images/", images.images, name="images"),
     path("images/import", images.import_image, name="import"),
     path("images/<int:pk>/", images.image, name="image"),

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+from django.utils.translation import gettext as _
+
 from hosts.models import Host
 from storage.models import Image, ImageState, Pool, Volume
 
@@ -38,7 +40,7 @@ def users_of(volumes: Iterable[Volume]) -> dict[int, list[str]]:
     for image in Image.objects.filter(pool__in={row.pool_id for row in rows}).exclude(state=ImageState.FAILED):
         for row in rows:
             if (image.pool_id, image.volume_name) == (row.pool_id, row.name) and image.host_id in {None, row.host_id}:
-                found[row.pk].append(f"{image}")
+                found[row.pk].append(_("image %(name)s") % {"name": image})
     return found
 
 
@@ -75,10 +77,10 @@ def users_of_pool(pool: Pool, hosts: Iterable[Host] | None = None) -> list[str]:
     wanted = None if hosts is None else list(hosts)
     names: list[str] = []
     if wanted is None:
-        names += [str(image) for image in images]
+        names += [_("image %(name)s") % {"name": image} for image in images]
         names += _flat(users_of_paths(set(rows.values_list("path", flat=True)), None))
     else:
-        names += [str(image) for image in images.filter(host__in=wanted)]
+        names += [_("image %(name)s") % {"name": image} for image in images.filter(host__in=wanted)]
         for host in wanted:
             paths = rows.filter(host=host) | rows.filter(host=None)
             names += _flat(users_of_paths(set(paths.values_list("path", flat=True)), host))

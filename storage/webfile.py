@@ -47,7 +47,7 @@ class WebFile:
             span = answer.headers.get("Content-Range", "")
             self.can_resume = answer.status == PARTIAL
             length = span.rpartition("/")[2] if self.can_resume else answer.headers.get("Content-Length", "")
-            self.size_bytes = int(length) if length and length.isdigit() else None
+            self.size_bytes = int(length) if length and length.isdecimal() and len(length) < 19 else None
 
     def _first(self) -> Any:
         try:

@@ -25,6 +25,11 @@ def posted(request: HttpRequest) -> QueryDict | None:
     return request.POST if request.method == "POST" else None
 
 
+def number_in(text: str) -> int | None:
+    """The number of a row out of an address, or None: neither "²" nor a thousand digits reach int() or the database."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 def widget_class(bound: BoundField) -> str:
     widget = bound.field.widget
     if isinstance(widget, forms.CheckboxInput | forms.RadioSelect | forms.CheckboxSelectMultiple):

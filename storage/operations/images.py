@@ -2,7 +2,6 @@
 
 import contextlib
 from typing import Any, ClassVar
-from urllib.parse import urljoin
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -181,6 +180,23 @@ class ImportImage(Operation):
         except (VirtError, Refused) as problem:
             run.warn(_("The half file could not be removed: %(why)s") % {"why": problem.message})
 
+    def expected(self, host: Host) -> str:
+        """ "sha256:HEX" to compare with, "" if none was given; a list of checksums is fetched first."""
+        wanted = str(self.target.expected_checksum)
+        if not wanted.startswith(("http://", "https://")):
+            return wanted
+        has_curl = host.target.has_ssh and "curl" in files.programs(host.target, "curl")
+        text = files.fetch_text(host.target, wanted) if has_curl else WebFile(wanted).text()
+        file_name = self.file_name()
+        found = naming.find_checksum(text, file_name)
+        if found is None:
+            raise Failed(_("The list of checksums does not name “%(name)s”.") % {"name": file_name})
+        return found
+
+    def file_name(self) -> str:
+        """How the file was called where it comes from."""
+        return str(self.target.source)
+
     def claim_name(self, run: Run, host: Host) -> bool:
         """Make sure the file's name is ours. True if a part of it is there from an earlier run of this job."""
         image = self.target
@@ -213,7 +229,7 @@ class ImportFromUrl(ImportImage):
         image = self.target
         is_half = self.claim_name(run, host)
         by_host = self._can_download(host)
-        expected = self._expected(host if by_host else None)
+        expected = self.expected(host)
         if by_host:
             path = self._folder() + "/" + image.volume_name
             self._download_on_host(run, host, path)
@@ -230,6 +246,9 @@ class ImportFromUrl(ImportImage):
         with connect(host.target) as conn:
             pools.refresh(conn, image.pool.name)
 
+    def file_name(self) -> str:
+        return naming.file_name_of(self.target.source)
+
     def _folder(self) -> str:
         return str(self.target.pool.target_path)
 
@@ -237,19 +256,6 @@ class ImportFromUrl(ImportImage):
         if not host.target.has_ssh or not self._folder():
             return False
         return files.programs(host.target, *HOST_TOOLS) >= HOST_TOOLS and files.can_write(host.target, self._folder())
-
-    def _expected(self, host: Host | None) -> str:
-        """ "sha256:HEX" to compare with, "" if none was given; a list of checksums is fetched first."""
-        wanted = str(self.target.expected_checksum)
-        if not wanted.startswith(("http://", "https://")):
-            return wanted
-        list_url = urljoin(self.target.source, wanted)
-        text = files.fetch_text(host.target, list_url) if host else WebFile(list_url).text()
-        file_name = naming.file_name_of(self.target.source)
-        found = naming.find_checksum(text, file_name)
-        if found is None:
-            raise Failed(_("The list of checksums does not name “%(name)s”.") % {"name": file_name})
-        return found
 
     def _download_on_host(self, run: Run, host: Host, path: str) -> None:
         run.command("ssh", host.name, "curl", "--location", "--continue-at", "-", "--output", path, self.target.source)
@@ -363,8 +369,8 @@ class ImportFromVolume(ImportImage):
 
     def fetch(self, run: Run, host: Host) -> None:
         image = self.target
-        if image.expected_checksum:
-            expected = str(image.expected_checksum)
+        expected = self.expected(host)
+        if expected:
             algorithm = expected.partition(":")[0]
             actual = final_sum(run, host, image, None, algorithm)
             if actual != expected:

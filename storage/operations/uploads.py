@@ -87,8 +87,8 @@ class ReceiveUpload(ImportImage):
             volumes.make_room(image.pool, host, image.volume_name, upload.size_bytes)
             upload.stored_bytes = 0
             upload.save(update_fields=["stored_bytes"])
+        expected = self.expected(host)
         image.checksum = self._receive(run, host, upload)
-        expected = str(image.expected_checksum)
         if expected and expected.partition(":")[0] != image.checksum.partition(":")[0]:
             image.checksum = final_sum(run, host, image, None, expected.partition(":")[0])
         if expected and image.checksum != expected:

@@ -12,6 +12,7 @@ from jobs.operations import Lock, Operation, register
 from jobs.run import Run
 from storage import sync, usage, volumes
 from storage.models import Pool, Volume
+from ui import live
 from virt import files, names, pools
 from virt.connection import connect
 from virt.errors import VirtError
@@ -159,6 +160,27 @@ class DeleteVolume(VolumeOperation):
         if not volumes.delete_volume(pool, host, self.target.name):
             run.log(_("It was gone already."))
         sync.refresh_pool(pool, host)
+        return {}
+
+
+@register
+class ForgetVolume(VolumeOperation):
+    """Drop Drover's record of a volume that its hosts no longer report. Touches no host."""
+
+    name = "storage.forget_volume"
+    verb = gettext_lazy("Forget volume")
+    removes_target = True
+
+    def refuse(self) -> None:
+        if self.target.missing_since is None:
+            raise Refused(_("It is still there."))
+
+    def check(self, run: Run) -> None:
+        self.refuse()
+
+    def run(self, run: Run) -> dict[str, Any]:
+        Volume.objects.filter(pk=self.target.pk, missing_since__isnull=False).delete()
+        live.publish(f"pool.{self.target.pool_id}")
         return {}
 
 

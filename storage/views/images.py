@@ -17,7 +17,7 @@ from storage.forms import EditImageForm, ImageForm, UploadForm, UrlImportForm, V
 from storage.images import hosts_with_image, latest_of_each
 from storage.models import Image, Upload, Volume
 from storage.operations import images as operations
-from ui.forms import add_refusal
+from ui.forms import add_refusal, number_in
 from ui.htmx import is_partial, job_response, note_response, render_dialog
 
 PER_PAGE = 50
@@ -113,10 +113,10 @@ def _import_form(request: HttpRequest, source: str) -> ImageForm:
     rows = visible(
         request.user, Volume.objects.filter(missing_since=None, backing_path="", format__in=["qcow2", "raw"])
     )
-    wanted = request.GET.get("volume", "")
-    chosen = rows.filter(pk=wanted) if wanted.isdigit() else rows.none()
+    wanted = number_in(request.GET.get("volume", ""))
+    chosen = rows.filter(pk=wanted) if wanted else rows.none()
     few = rows.order_by("pool__name", "name").values_list("pk", flat=True)[:CHOICES]
-    choices = Volume.objects.filter(pk__in=[*few, *chosen.values_list("pk", flat=True)]).select_related("pool")
+    choices = Volume.objects.filter(pk__in=[*few, *chosen.values_list("pk", flat=True)]).select_related("pool", "host")
     return VolumeImportForm(data, volumes=choices, initial={"volume": wanted} if chosen else {})
 
 

@@ -18,6 +18,7 @@ from storage.forms import UploadForm
 from storage.models import Upload
 from storage.operations.uploads import AbandonUpload, begin_upload, start_receiving
 from storage.uploads import CHUNK_BYTES, QueueFull, WrongOffset
+from ui.forms import number_in
 
 LATER_MS = 400
 AWAY_MS = 2000
@@ -55,12 +56,11 @@ def _upload(request: HttpRequest, pk: UUID) -> Upload:
 def begin(request: HttpRequest) -> HttpResponse:
     """The form without the file, but with its name and size."""
     form = UploadForm(request.POST)
-    size = request.POST.get("size_bytes", "")
     if not form.is_valid():
         return JsonResponse({"errors": form.errors}, status=422)
     fields = form.values() | {
         "file_name": request.POST.get("file_name", ""),
-        "size_bytes": int(size) if size.isdigit() and len(size) < 20 else 0,
+        "size_bytes": number_in(request.POST.get("size_bytes", "")) or 0,
     }
     try:
         upload = begin_upload(person(request), fields)
@@ -82,14 +82,14 @@ def state(request: HttpRequest, pk: UUID) -> HttpResponse:
 def send(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One part; its place in the file is in the header Upload-Offset."""
     upload = _upload(request, pk)
-    offset = request.headers.get("Upload-Offset", "")
+    offset = number_in(request.headers.get("Upload-Offset", ""))
     data = request.body
-    if not offset.isdigit() or not 0 < len(data) <= CHUNK_BYTES:
+    if offset is None or not 0 < len(data) <= CHUNK_BYTES:
         return JsonResponse(_state(upload), status=400)
     if upload.job is None or upload.job.state not in ACTIVE:
         return JsonResponse(_state(upload), status=410)
     try:
-        accepted = uploads.accept(upload, int(offset), data)
+        accepted = uploads.accept(upload, offset, data)
     except WrongOffset as wrong:
         return JsonResponse({**_state(upload), "accepted": wrong.wanted}, status=409)
     except QueueFull:

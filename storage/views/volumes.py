@@ -1,11 +1,11 @@
-"""Dialogs of volumes: create, grow, copy, delete."""
+"""Dialogs of volumes: create, grow, copy, delete, forget."""
 
 from typing import Any
 
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from access.rules import permission_required, person, visible
 from jobs.engine import enqueue
@@ -17,7 +17,7 @@ from storage.models import Pool, Volume
 from storage.operations import volumes as operations
 from storage.volumes import hosts_with_pool
 from ui.forms import add_refusal
-from ui.htmx import job_response, render_dialog
+from ui.htmx import job_response, note_response, render_dialog
 
 
 def _volume(request: HttpRequest, pk: int) -> Volume:
@@ -83,3 +83,13 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     operation = operations.DeleteVolume(volume) if request.method == "POST" else None
     users = usage.users_of([volume])[volume.pk]
     return _answer(request, "storage/_volume_delete_dialog.html", form, operation, {"volume": volume, "users": users})
+
+
+@require_POST
+@permission_required("storage.manage")
+def forget(request: HttpRequest, pk: int) -> HttpResponse:
+    volume = _volume(request, pk)
+    try:
+        return job_response(request, enqueue(operations.ForgetVolume(volume), user=person(request)))
+    except Refused as refused:
+        return note_response(request, refused.message, volume.pool.get_absolute_url())

@@ -121,6 +121,7 @@ TABLE: dict[str, Row] = {
     "storage:on_host": host(OPERATOR, GET),
     "storage:resize_volume": one(ADMIN, BOTH, "volume.pk"),
     "storage:copy_volume": one(ADMIN, BOTH, "volume.pk"),
+    "storage:forget_volume": one(ADMIN, POST, "volume.pk"),
     "storage:delete_volume": one(ADMIN, BOTH, "volume.pk"),
     "storage:images": Row(OPERATOR, GET),
     "storage:import": Row(OPERATOR, BOTH),
