@@ -11,6 +11,8 @@ lab packages
 case $1 in
   up)
     lab up
+    # the lab is root's; Drover, which may not be, reads where its hosts are and copies images with its key
+    [ "$(id -u)" = 0 ] || as_root chown "$(id -u)" "$var"/lab/{lab.json,key,known_hosts}
     [ -S "$var/run/web.sock" ] || die "The lab is up, but Drover does not run: start it with make up, then run make lab again."
     .venv/bin/python manage.py lab_adopt
     ;;

@@ -2,7 +2,7 @@
 # postgres.sh start|stop FOLDER: a PostgreSQL of our own below FOLDER, on a socket there. start prints its DATABASE_URL.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-folder=$2
+folder=$(realpath -m "$2")
 bin=$(find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -V | tail -1)
 bin=${bin%/initdb}
 
