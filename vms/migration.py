@@ -21,6 +21,7 @@ from virt.errors import HostUnreachable, VirtError
 from virt.migration import ALIVE, GONE, INCOMING, OFF, UNKNOWN, Mover, Options, Sample
 from vms import sync
 from vms.destinations import COPY, LIVE, OFFLINE, Presences, best, unshared_disks, weigh
+from vms.disk_copy import DiskCopy
 from vms.models import Vm
 from vms.operations.base import VmOperation
 from vms.states import VmState
@@ -163,6 +164,7 @@ class Migration:
         self.source = Host.objects.get(pk=run.job.result["source"])
         self.destination = Host.objects.get(pk=run.job.result["destination"])
         self.uuid = str(self.vm.uuid)
+        self.files = DiskCopy(self.vm, self.source, self.destination) if operation.mode == COPY else None
         self.options = self._options()
         self.best_percent = 0.0
         self.iteration = 0
@@ -201,6 +203,8 @@ class Migration:
         """Start the move; None if a repeated run finds it under way or already done."""
         if self.run_.is_repeat and self._is_under_way_or_done():
             return None
+        if self.files and "made" not in self.run_.job.result:
+            self.files.prepare(self.run_)
         self.run_.keep(autostart=virt_migration.keep_autostart(self.source.target, self.uuid))
         shown = self.destination.target.shown_uri
         self.run_.command(*self.options.command(self.vm.name, self.source.target.shown_uri, shown, self.address))
@@ -279,6 +283,8 @@ class Migration:
             return self._moved(here)
         self._settle()
         technical = error.technical if error else ""
+        if self.files and here in ALIVE and there == GONE:
+            self.files.undo(self.run_)
         if here in ALIVE | {OFF}:
             self._stayed(technical, error)
         if here == UNKNOWN or there == UNKNOWN:
@@ -307,6 +313,8 @@ class Migration:
         if self.run_.job.result.get("autostart"):
             virt_migration.set_autostart(self.destination.target, self.uuid)
         self._settle()
+        if self.files and here == GONE:
+            self.files.finish(self.run_)
         if here == UNKNOWN:
             self.run_.warn(_("%(source)s does not answer, but the VM runs on %(destination)s.") % self._words())
         if self.abort_asked:

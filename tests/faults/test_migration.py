@@ -123,3 +123,38 @@ def test_source_cut_off(cluster: Cluster, endless: tuple[str, dict]) -> None:
         time.sleep(1)
     assert len(cluster.alive(uuid)) == 1
     assert not cluster.vm(uuid)["is_duplicate"]
+
+
+@pytest.fixture
+def local_pools(cluster: Cluster) -> Iterator[str]:
+    """A folder pool of the same name on two hosts, each with its own content, as found by watch."""
+    path = "/var/lib/libvirt/alone"
+    for name in ("vmhost1", "vmhost2"):
+        cluster.lab.ssh(
+            name, f"virsh pool-define-as alone dir --target {path}; virsh pool-build alone; virsh pool-start alone"
+        )
+    until = time.monotonic() + 90
+    while True:
+        found = [pool for pool in cluster.product.api("GET", "/pools/") if pool["name"] == "alone"]
+        if found and sum(cell["is_active"] for cell in found[0]["presences"]) == 2:
+            break
+        assert time.monotonic() < until, found
+        time.sleep(1)
+    yield path
+    for name in ("vmhost1", "vmhost2"):
+        cluster.lab.ssh(name, f"virsh pool-destroy alone; virsh pool-undefine alone; rm -rf {path}")
+
+
+def test_disk_copy_leaves_nothing_behind(cluster: Cluster, local_pools: str) -> None:
+    pool = next(pool["id"] for pool in cluster.product.api("GET", "/pools/") if pool["name"] == "alone")
+    wish = {**cluster.wish("mover-copy", host="vmhost1"), "pool": pool}
+    uuid = str(cluster.product.done(cluster.product.api("POST", "/vms/", wish))["target_key"])
+    try:
+        time.sleep(5)
+        job = cluster.product.done(cluster.migrate(uuid, "vmhost2", mode="copy"))
+        assert cluster.where(uuid) == {"vmhost2": "running"}
+        assert "mover-copy" not in cluster.lab.ssh("vmhost1", f"ls {local_pools}"), job["lines"]
+        assert cluster.lab.ssh("vmhost2", f"ls {local_pools} | wc -l").strip() == "2"
+        assert any("--copy-storage" in command for command in job["commands"])
+    finally:
+        cluster.remove(uuid)
