@@ -1,8 +1,9 @@
-"""Two laws that hold for every request: no inline script, and no host is touched."""
+"""What holds for every request: no inline script, no piece in place of a page, and no host is touched."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
 
 from ui.policy import POLICY
 from virt import gate
@@ -14,6 +15,17 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
+        return response
+
+    return middleware
+
+
+def pieces_are_no_pages(get_response: GetResponse) -> GetResponse:
+    """One address may answer htmx with a piece and the browser with a page: its cache keeps the two apart (Back)."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        patch_vary_headers(response, ["HX-Request"])
         return response
 
     return middleware

@@ -21,7 +21,7 @@ from hosts.usage import vms_of
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
-from ui.forms import add_refusal, posted
+from ui.forms import add_refusal, number_in, posted
 from ui.htmx import is_partial, job_response, note_response, render_dialog
 from virt.xml import network as network_xml
 from virt.xml.network import NetworkSpec
@@ -195,7 +195,8 @@ def change(request: PersonRequest, pk: int, verb: str) -> HttpResponse:
     found = get_object_or_404(visible(request.user, Network.objects.all()), pk=pk)
     if verb not in VERBS or (request.method == "GET" and verb not in CUTTING):
         raise Http404
-    keys = [int(key) for key in request.POST.getlist("host") or request.GET.getlist("host") if key.isdigit()]
+    asked = request.POST.getlist("host") or request.GET.getlist("host")
+    keys = [key for key in map(number_in, asked) if key is not None]
     form = ForceForm(posted(request))
     params: dict[str, Any] = {"verb": verb, "hosts": keys}
     if request.method == "POST":

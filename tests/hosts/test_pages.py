@@ -226,3 +226,8 @@ def test_a_host_that_refuses_us_can_be_opened_again(admin_client: Client, monkey
     assert admin_client.post(url, {"password": ""}, headers={"HX-Request": "true"}).status_code == 422
     assert admin_client.post(url, {"password": "x"}, headers={"HX-Request": "true"}).status_code == 204
     assert Job.objects.get().params == {"secret": "reference"}
+
+
+def test_going_back_shows_the_page_and_not_a_piece_of_it(admin_client: Client, db: None) -> None:
+    for headers in ({}, {"HX-Request": "true"}):
+        assert "HX-Request" in admin_client.get("/hosts/?q=x", headers=headers).headers["Vary"]
