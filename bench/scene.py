@@ -82,27 +82,18 @@ class Scene:
             page.wait_for_url(f"{product.url}/")
             yield page
 
-    def ssh_options(self) -> list[str]:
-        """One connection a host is kept and shared by all commands, as a person with many to type would set it up."""
-        control = self.folder / "ssh"
-        options = {
-            "StrictHostKeyChecking": "no",
-            "UserKnownHostsFile": "/dev/null",
-            "LogLevel": "ERROR",
-            "ControlMaster": "auto",
-            "ControlPath": f"{control}-%h",
-            "ControlPersist": "60",
-        }
-        return [
-            "-i",
-            str(self.lab.key),
-            *(word for name, value in options.items() for word in ("-o", f"{name}={value}")),
-        ]
+    def ssh(self, host: str, *, shared: bool = True) -> list[str]:
+        """ssh to a lab host, past Drover. shared: all commands use one connection, which is kept."""
+        options = {"StrictHostKeyChecking": "no", "UserKnownHostsFile": "/dev/null", "LogLevel": "ERROR"}
+        if shared:
+            control = str(self.folder / "ssh-%h")
+            options |= {"ControlMaster": "auto", "ControlPath": control, "ControlPersist": "60"}
+        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        return ["ssh", "-i", str(self.lab.key), *words, f"root@{self.lab.address(host)}"]
 
     def on(self, host: str, command: str, given: bytes = b"") -> str:
         """A shell command line on a lab host, past Drover."""
-        argv = ["ssh", *self.ssh_options(), f"root@{self.lab.address(host)}", command]
-        done = subprocess.run(argv, input=given, capture_output=True, timeout=300, check=False)
+        done = subprocess.run([*self.ssh(host), command], input=given, capture_output=True, timeout=300, check=False)
         if done.returncode != 0:
             raise AssertionError(f"{host}: {command}: {done.stderr.decode(errors='replace')}")
         return done.stdout.decode()

@@ -49,12 +49,12 @@ class Call(NamedTuple):
     procedure: int
 
 
-def node_file(path: Path, vms: int) -> Path:
-    """A simulated host with that many running VMs, a pool and a network."""
+def node_file(path: Path, vms: int, group: str = "1111") -> Path:
+    """A simulated host with that many running VMs and a pool. group: tells its VMs from those of others."""
     node = etree.Element("node")
     for number in range(vms):
         domain = etree.SubElement(node, "domain", type="test")
-        facts = {"name": f"vm-{number:03}", "uuid": f"{number:08x}-1111-4222-8333-{os.getpid():012x}"}
+        facts = {"name": f"vm-{number:03}", "uuid": f"{number:08x}-{group}-4222-8333-{os.getpid():012x}"}
         for tag, text in {**facts, "memory": "131072", "vcpu": "1"}.items():
             etree.SubElement(domain, tag).text = text
         etree.SubElement(etree.SubElement(domain, "os"), "type").text = "hvm"
