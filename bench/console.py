@@ -9,6 +9,7 @@ from statistics import median
 
 from lxml import etree
 
+from bench.definitions import need
 from bench.rfb import Screen
 from bench.scene import Scene
 from bench.table import Result, spread
@@ -87,7 +88,7 @@ def _first_result(firsts: list[float], in_browser: list[float]) -> Result:
 def _forwarded(scene: Scene, uuid: str) -> Iterator[Stream]:
     """A plain TCP connection to the VM's VNC server through `ssh -L`."""
     xml = scene.libvirt(HOST).lookupByUUIDString(uuid).XMLDesc(0)
-    there = etree.fromstring(xml).find("devices/graphics[@type='vnc']").get("port")
+    there = need(etree.fromstring(xml), "devices/graphics[@type='vnc']").get("port")
     here = free_port()
     forward = ["-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{here}:127.0.0.1:{there}"]
     tunnel = subprocess.Popen([*scene.ssh(HOST, shared=False), *forward])

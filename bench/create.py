@@ -12,6 +12,7 @@ from typing import Any
 from lxml import etree
 
 from bench import domains
+from bench.definitions import need
 from bench.scene import Scene
 from bench.table import Result, spread
 from tests.clusterkit import POOL, Cluster
@@ -47,13 +48,13 @@ class ByHand:
 
     def _renamed(self, name: str, identity: str, disk: str, seed: str) -> str:
         root = etree.fromstring(self.definition)
-        root.find("name").text, root.find("uuid").text = name, identity
+        need(root, "name").text, need(root, "uuid").text = name, identity
         for interface in root.iterfind("devices/interface"):
-            interface.remove(interface.find("mac"))
+            interface.remove(need(interface, "mac"))
         for one in root.iterfind("devices/disk"):
-            one.find("source").set("file", seed if one.get("device") == "cdrom" else disk)
-        for one in [*root.iterfind("os/nvram"), *root.iterfind("metadata")]:
-            one.getparent().remove(one)
+            need(one, "source").set("file", seed if one.get("device") == "cdrom" else disk)
+        for note in root.findall("metadata"):
+            root.remove(note)
         return etree.tostring(root, encoding="unicode")
 
     def remove(self, name: str) -> None:

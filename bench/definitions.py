@@ -13,6 +13,14 @@ def sample(name: str) -> Element:
     return parse_document((SAMPLES / f"{name}.xml").read_text(), "domain")
 
 
+def need(root: Element, path: str) -> Element:
+    """The element at a path, which must be there."""
+    found = root.find(path)
+    if found is None:
+        raise AssertionError(f"no {path} in <{root.tag}>")
+    return found
+
+
 def renamed(root: Element, name: str, uuid: UUID, mac: str, disk: str, memory_bytes: int, vcpus: int) -> str:
     """The definition of another VM: its name, first disk, MAC and sizes; everything else stays."""
     own = copy.deepcopy(root)
@@ -33,6 +41,7 @@ def renamed(root: Element, name: str, uuid: UUID, mac: str, disk: str, memory_by
         element = own.find(path)
         if element is not None:
             element.set(attribute, value)
-    for interface in own.findall("devices/interface")[1:]:
-        interface.getparent().remove(interface)
+    devices = need(own, "devices")
+    for interface in devices.findall("interface")[1:]:
+        devices.remove(interface)
     return serialise(own)

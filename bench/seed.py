@@ -47,9 +47,12 @@ class Cluster:
     @classmethod
     def found(cls) -> "Cluster":
         """What an earlier run of the bench left in the database."""
-        users = User.objects.exclude(username="ada").order_by("pk")
-        lists = [list(rows) for rows in (users, Host.objects.order_by("pk"), Pool.objects.order_by("pk"))]
-        return cls(users=lists[0], hosts=lists[1], pools=lists[2], images=list(Image.objects.order_by("pk")))
+        return cls(
+            users=list(User.objects.exclude(username="ada").order_by("pk")),
+            hosts=list(Host.objects.order_by("pk")),
+            pools=list(Pool.objects.order_by("pk")),
+            images=list(Image.objects.order_by("pk")),
+        )
 
 
 def seed(hosts: int = 500, dead: int = 50, vms: int = 10_000, jobs: int = 20_000) -> Cluster:
@@ -138,7 +141,7 @@ def _add_vms(made: Cluster, numbers: Iterable[int], count: int) -> None:
     rows = [_vm(made, number, count, live, kept) for number in numbers]
     vms = Vm.objects.bulk_create(rows)
     Presence.objects.bulk_create(
-        Presence(vm=vm, host_id=vm.host_id, observed_state=vm.observed_state, seen_at=vm.state_since) for vm in vms
+        Presence(vm=vm, host=vm.host, observed_state=vm.observed_state, seen_at=vm.state_since) for vm in vms
     )
     second = [vm for vm in vms if vm.is_duplicate]
     Presence.objects.bulk_create(
