@@ -12,7 +12,9 @@ KEEP_S = 600
 
 
 def _client() -> "redis.Redis":
-    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True)
+    # with time-outs: a Redis that hangs must not hold a page
+    limits = {"socket_connect_timeout": 3, "socket_timeout": 5}
+    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, **limits)
 
 
 def put(value: str) -> str:

@@ -1,6 +1,8 @@
 """How images and their files are called."""
 
+import ipaddress
 import re
+import socket
 from urllib.parse import unquote, urlsplit
 
 from django.utils.translation import gettext as _
@@ -36,11 +38,30 @@ def check_url(value: str, field: str) -> str:
         raise Refused(_("This is not an address."), field=field) from error
     if parts.scheme.lower() not in {"http", "https"} or not parts.hostname or not port_is_fine:
         raise Refused(_("The address must begin with http:// or https://."), field=field)
+    if not is_public_place(parts.hostname):
+        raise Refused(_("This address is only for the host itself; nothing is fetched from there."), field=field)
     if parts.username or parts.password:
         raise Refused(_("An address with a password can't be used: it would be shown to everybody."), field=field)
     if len(value) > MAX_URL or any(not sign.isprintable() or sign.isspace() for sign in value):
         raise Refused(_("This is not an address."), field=field)
     return value
+
+
+def is_public_place(hostname: str) -> bool:
+    """Whether a host may fetch from there: not from its own loopback or its cloud's metadata (link-local), whose
+    answers a person could otherwise read as the content of an image. Also for 0x7f.1, 2130706433 and the like."""
+    name = hostname.rstrip(".").lower()
+    if name == "localhost" or name.endswith((".localhost", ".internal")):
+        return False
+    try:
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        try:
+            address = ipaddress.IPv4Address(socket.inet_aton(name))
+        except (OSError, UnicodeEncodeError):
+            return True  # a name
+    address = getattr(address, "ipv4_mapped", None) or address
+    return not (address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast)
 
 
 def check_checksum(value: str, field: str) -> str:

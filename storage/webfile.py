@@ -11,6 +11,7 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_o
 from django.utils.translation import gettext as _
 
 from jobs.errors import Failed
+from storage.naming import is_public_place
 
 PIECE_BYTES = 1024 * 1024
 TIMEOUT_S = 30
@@ -29,6 +30,8 @@ class _Redirects(HTTPRedirectHandler):
     ) -> Request | None:
         if urlsplit(newurl).scheme.lower() not in {"http", "https"}:
             raise Failed(_("The server sends us on to another kind of address."), newurl[:500])
+        if not is_public_place(urlsplit(newurl).hostname or "") and is_public_place(req.host.partition(":")[0]):
+            raise Failed(_("The server sends us on to an address inside this machine."), newurl[:500])
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -32,6 +32,9 @@ CURL = [
     "=http,https",
     "--connect-timeout",
     "15",
+    # a redirect must not lead to the metadata of the cloud that the host runs in
+    "--connect-to",
+    "169.254.169.254::127.0.0.1:9",
 ]
 # the shell says its number and becomes curl: so this very curl, and no other, can be ended later
 DOWNLOAD = 'echo "$$"; exec "$@"'

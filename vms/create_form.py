@@ -15,6 +15,7 @@ from hosts.models import Host, Network, NetworkOnHost
 from storage import images
 from storage.models import Image, Pool
 from ui import text
+from ui.forms import number_in
 from virt import names
 from virt.passwords import hash_password
 from vms.checks import words
@@ -303,7 +304,7 @@ class CreateForm(forms.Form):
 
 
 def _pk(value: str | None) -> int | None:
-    return int(value) if value and value.isdigit() else None
+    return number_in(value or "")
 
 
 def usable_pools() -> Iterator[Pool]:

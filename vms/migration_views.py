@@ -11,7 +11,7 @@ from access.rules import PersonRequest, permission_required, visible
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
-from ui.forms import add_refusal
+from ui.forms import add_refusal, number_in
 from ui.htmx import job_response, render_dialog
 from vms.destinations import COPY, LIVE, OFFLINE, destinations, unshared_disks
 from vms.migration import MigrateVm
@@ -73,8 +73,9 @@ def migration(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
         return HttpResponse(status=204)
     vm = find_vm(request, uuid)
     job = vm.job if vm.job and vm.job.operation == MigrateVm.name else None
-    if job is None and request.GET.get("job", "").isdigit():
-        mine = Job.objects.filter(operation=MigrateVm.name, target_key=str(vm.uuid), pk=request.GET["job"])
+    asked = number_in(request.GET.get("job", ""))
+    if job is None and asked:
+        mine = Job.objects.filter(operation=MigrateVm.name, target_key=str(vm.uuid), pk=asked)
         job = visible(request.user, mine).first()
     return render(request, "vms/_migration.html", {"vm": vm, "migration": job, **story(job)})
 

@@ -4,12 +4,16 @@ import uuid
 from typing import Any
 
 import pytest
+from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from access.models import Role, User
-from cluster.consumers import LiveConsumer
+from cluster.consumers import MAX_MESSAGES, LiveConsumer, may_watch
+from cluster.routing import live_socket
 from jobs.models import Job
 from jobs.run import Run
 from ui import live
@@ -72,6 +76,63 @@ async def test_rubbish_closes_it(lena: User, rubbish: Any) -> None:
     await page.connect()
     await page.send_json_to(rubbish)
     assert (await page.receive_output())["code"] == 4400
+
+
+NO_JSON = [" ", "{", "\x00", "[" * 60_000, "null", '{"watch": ["' + "x" * 70_000 + '"]}']
+
+
+@pytest.mark.parametrize("text", NO_JSON, ids=len)
+async def test_what_is_no_json_closes_it(lena: User, text: str) -> None:
+    page = await socket(lena)
+    await page.connect()
+    await page.send_to(text_data=text)
+    assert (await page.receive_output())["code"] == 4400
+
+
+async def test_bytes_close_it(lena: User) -> None:
+    page = await socket(lena)
+    await page.connect()
+    await page.send_to(bytes_data=b"\xff\x00")
+    assert (await page.receive_output())["code"] == 4400
+
+
+async def test_odd_topics_are_nobodys(lena: User) -> None:
+    """36 signs that are no UUID, numbers beyond the database's, groups of the layer's own."""
+    page = await socket(lena)
+    await page.connect()
+    odd = ["vm." + "f" * 36, "vm." + "-" * 36, "job." + "9" * 30, "job.07", "job.-1", f"vm.{OTHER}".upper(), "live.vms"]
+    await page.send_json_to({"watch": [*odd, "vms*", "specific.a!b", {"vms": 1}, None, "host.1", "host.1.2"]})
+    assert await page.receive_json_from() == {"watching": []}
+    await page.disconnect()
+
+
+async def test_a_flood_closes_it(lena: User) -> None:
+    page = await socket(lena)
+    await page.connect()
+    for _each in range(MAX_MESSAGES + 1):
+        await page.send_json_to({"watch": []})
+    for _each in range(MAX_MESSAGES):
+        await page.receive_output()
+    assert (await page.receive_output())["code"] == 4429
+
+
+@pytest.mark.parametrize(
+    "origin", [None, b"", b"null", b"http://evil.example", b"http://drover.example.evil", b"drover.example"]
+)
+async def test_another_origin_gets_no_socket(lena: User, origin: bytes | None) -> None:
+    headers = [(b"host", b"drover.example")] + ([(b"origin", origin)] if origin is not None else [])
+    connected, _code = await WebsocketCommunicator(live_socket, "/live", headers=headers).connect()
+    assert not connected
+
+
+async def test_five_hundred_topics_cost_two_queries(lena: User) -> None:
+    topics = {f"vm.{uuid.uuid4()}" for _each in range(250)} | {f"job.{n}" for n in range(1, 250)} | {f"vm.{OWN}"}
+
+    def ask() -> tuple[set[str], int]:
+        with CaptureQueriesContext(connection) as queries:
+            return may_watch(lena, topics), len(queries)
+
+    assert await database_sync_to_async(ask)() == ({f"vm.{OWN}", "job.7"}, 2)
 
 
 def test_how_far_a_job_is_goes_to_its_own_topic_only(lena: User, monkeypatch: Any) -> None:

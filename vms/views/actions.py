@@ -16,7 +16,7 @@ from hosts.models import Host
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.operations import Operation, by_name
-from ui.forms import add_refusal
+from ui.forms import add_refusal, number_in
 from ui.htmx import job_response, note_response, render_dialog
 from vms.actions import POSTS
 from vms.disks import disks_of, seed_paths
@@ -40,8 +40,8 @@ def act(request: PersonRequest, uuid: UUID, verb: str) -> HttpResponse:
         raise Http404
     vm = find_vm(request, uuid)
     name, params = POSTS[verb]
-    if verb == "force-off" and request.POST.get("host", "").isdigit():
-        params = {**params, "host": int(request.POST["host"])}
+    if verb == "force-off" and (on := number_in(request.POST.get("host", ""))):
+        params = {**params, "host": on}
     try:
         return job_response(request, enqueue(by_name(name)(vm, dict(params)), user=request.user))
     except Refused as refused:
@@ -55,8 +55,8 @@ def confirm(request: PersonRequest, uuid: UUID) -> HttpResponse:
     vm, verb = find_vm(request, uuid), request.GET.get("verb", "")
     if verb not in CONFIRMED:
         raise Http404
-    pk = request.GET.get("host", "")
-    host = get_object_or_404(Host, pk=pk) if pk.isdigit() and can(request.user, "hosts.view") else None
+    pk = number_in(request.GET.get("host", ""))
+    host = get_object_or_404(Host, pk=pk) if pk and can(request.user, "hosts.view") else None
     kind = by_name(POSTS[verb][0])
     context = {"vm": vm, "verb": verb, "host": host, "label": kind.verb, "refusal": kind.refusal(request.user, vm)}
     return render_dialog(request, "vms/_confirm_dialog.html", context)

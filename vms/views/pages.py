@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from access.rules import PersonRequest, can, permission_required, visible
 from hosts import metrics
 from jobs.models import Job
+from ui.forms import number_in
 from ui.htmx import is_partial, render_dialog
 from vms.actions import main_action, menu
 from vms.disks import disks_of
@@ -101,8 +102,8 @@ def definition(request: PersonRequest, uuid: UUID) -> HttpResponse:
     """The XML as it is kept, or (?live=1) as it runs; or what a version (?version=) changed."""
     vm = find_vm(request, uuid, with_xml=True)
     versions = list(vm.definitions.defer("xml")[:VERSIONS])
-    asked = request.GET.get("version", "")
-    chosen = vm.definitions.filter(pk=asked).first() if asked.isdigit() else None
+    asked = number_in(request.GET.get("version", ""))
+    chosen = vm.definitions.filter(pk=asked).first() if asked else None
     is_live = "live" in request.GET and bool(vm.live_definition)
     context: dict[str, Any] = {**frame(request, vm, "definition"), "versions": versions, "chosen": chosen}
     if chosen is not None:
