@@ -19,7 +19,7 @@ from vms.xml_view import difference, lines_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 XML = "<domain type='test'>\n  <name>web-07</name>\n  <!-- <b>note</b> -->\n</domain>"
-TABS = ("detail", "hardware", "definition", "jobs", "head", "facts", "row", "menu", "migration")
+TABS = ("detail", "hardware", "definition", "jobs", "head", "facts", "thumbnail", "row", "menu", "migration")
 DIALOGS = ("rename", "edit", "resize", "delete", "forget", "start_anyway", "migrate")
 
 
@@ -322,11 +322,11 @@ def test_deleted_while_its_page_is_open(admin_client: Client, admin: User, vm: V
         target_key=str(vm.uuid),
         target_label="web-07",
     )
-    addresses = [url(name, vm) for name in ("head", "facts", "hardware", "jobs", "migration")]
+    addresses = [url(name, vm) for name in ("head", "facts", "thumbnail", "hardware", "jobs", "migration")]
     vm.delete()
     head = admin_client.get(addresses[0], headers=live)
     assert head.headers["HX-Retarget"] == "#content"
     assert "web-07 is gone" in head.content.decode()
     assert job.get_absolute_url() in head.content.decode()
-    assert [admin_client.get(address, headers=live).status_code for address in addresses[1:]] == [204] * 4
+    assert [admin_client.get(address, headers=live).status_code for address in addresses[1:]] == [204] * 5
     assert admin_client.get(addresses[0]).status_code == 404

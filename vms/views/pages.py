@@ -78,6 +78,16 @@ def facts(request: PersonRequest, uuid: UUID) -> HttpResponse:
 
 @require_GET
 @permission_required("vms.view")
+def thumbnail(request: PersonRequest, uuid: UUID) -> HttpResponse:
+    """The way to its screen, while it has one."""
+    if is_gone(request, uuid):
+        return HttpResponse(status=204)
+    context = {"vm": find_vm(request, uuid), "may_console": can(request.user, "vms.console")}
+    return render(request, "vms/_thumbnail.html", context)
+
+
+@require_GET
+@permission_required("vms.view")
 def hardware(request: PersonRequest, uuid: UUID) -> HttpResponse:
     if is_gone(request, uuid):
         return HttpResponse(status=204)
