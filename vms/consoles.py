@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from datetime import timedelta
 
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from access.models import User
@@ -34,8 +35,10 @@ def issue(vm: Vm, user: User, session_key: str, *, kind: str, view_only: bool, a
 
 
 def redeem(ticket: str, session_key: str) -> ConsoleSession | None:
-    """Use up a ticket. None if unknown, used, expired, of another web session, or the right is gone meanwhile."""
+    """Use up a ticket. None if unknown, used, expired, of another web session or an ended one, or without the right."""
     now = timezone.now()
+    if not Session.objects.filter(session_key=session_key, expire_date__gt=now).exists():
+        return None
     mine = ConsoleSession.objects.filter(
         ticket_digest=digest(ticket), session_digest=digest(session_key), used_at=None, expires_at__gt=now
     )

@@ -119,3 +119,9 @@ def test_role_without_console(admin_client: Client, admin: User, vm: Vm) -> None
     ticket = ticket_of(admin_client, vm)
     User.objects.update(is_active=False, role=Role.USER)
     assert consoles.redeem(ticket, admin_client.session.session_key or "") is None
+
+
+def test_not_after_logging_out(admin_client: Client, vm: Vm) -> None:
+    ticket, key = ticket_of(admin_client, vm), admin_client.session.session_key or ""
+    admin_client.post(reverse("access:logout"))
+    assert consoles.redeem(ticket, key) is None
