@@ -80,11 +80,20 @@ class PreflightHost(HostOperation):
         if found.machine is None or not found.others:
             return
         run.progress(70, _("Trying the way to the other hosts"))
+        trusted = []
         for other in found.others:
-            there = why_not(host, other)
-            found.reached[other.pk] = there or why_not(other, host)
-        trusted = sorted(other.pk for other in found.others if other.has_ssh and not found.reached[other.pk])
+            there, back = why_not(host, other), why_not(other, host)
+            found.reached[other.pk] = there or back
+            if other.has_ssh and not there:
+                trusted.append(other.pk)
+            self._note_way_back(other, is_open=not back)
         self.store(trusted_hosts=trusted)
+
+    def _note_way_back(self, other: Host, *, is_open: bool) -> None:
+        trusted = {*other.trusted_hosts, self.target.pk} if is_open else {*other.trusted_hosts} - {self.target.pk}
+        if trusted != {*other.trusted_hosts}:
+            other.trusted_hosts = sorted(trusted)
+            other.save(update_fields=["trusted_hosts"])
 
     def _keep_facts(self, found: Found) -> None:
         """So that the page of a host that is being added says what it is; later the watch writes them."""

@@ -294,7 +294,9 @@ def test_hosts_trust_each_other(lab: Lab, lab_hosts: list[Host], do: Do, admin: 
         look = do(PreflightHost(hosts[0]))
         assert look.result["problems"] == 0
         hosts[0].refresh_from_db()
+        hosts[1].refresh_from_db()
         assert not hosts[0].trusts(hosts[1])
+        assert not hosts[1].trusts(hosts[0])  # both ways were tried
         peers = next(check for check in hosts[0].preflight if check["key"] == "peers")
         assert "does not let vmhost1 in" in peers["text"]
     finally:
