@@ -76,6 +76,8 @@ class DiskCopy:
         """After a move: remove the old copies. A drive's file that the destination had before stays on both."""
         made = self._made(run)
         self._remove(run, self.source, [one for one in self.files if not one.is_drive or one.name in made])
+        for pool in {one.pool for one in self.files}:
+            volumes.look_again(pool, self.destination)
 
     @staticmethod
     def _made(run: Run) -> list[Any]:
