@@ -107,6 +107,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 3,
+    "socket_timeout": 5,  # a Redis that hangs holds a button this long, not for ever
     "max_retries": 1,
     "interval_start": 0,
     "interval_step": 0,
