@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 
 from ui.policy import POLICY
 from virt import gate
@@ -27,6 +28,17 @@ def pieces_are_no_pages(get_response: GetResponse) -> GetResponse:
         response = get_response(request)
         patch_vary_headers(response, ["HX-Request"])
         return response
+
+    return middleware
+
+
+def no_nul(get_response: GetResponse) -> GetResponse:
+    """PostgreSQL refuses a NUL in any text with an error: no address of ours holds one."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            return HttpResponseBadRequest(_("This address holds a character that can't be."), content_type="text/plain")
+        return get_response(request)
 
     return middleware
 

@@ -48,6 +48,7 @@ if env_bool("DROVER_PAGES", default=True):
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "cluster.middleware.content_security_policy",
+    "cluster.middleware.no_nul",
     "cluster.middleware.pieces_are_no_pages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

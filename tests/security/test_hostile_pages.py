@@ -199,3 +199,11 @@ def test_names_that_others_gave_are_shown_escaped(world: World) -> None:
     for name, row in TABLE.items():
         if "GET" in row.methods:
             assert b"<img src=x" not in client.get(address(name, row, world)).content, name
+
+
+def test_no_nul_reaches_a_database(world: World) -> None:
+    """SQLite bears it, PostgreSQL ends the request with an error."""
+    client = world.client("administrator")
+    for page in ("/vms/?q=a%00b", "/search?q=%00", "/jobs/?q=%00", "/api/v1/images/?name=%00"):
+        assert client.get(page).status_code == 400
+    assert client.get("/vms/?q=a%2500b").status_code == 200

@@ -139,6 +139,8 @@ class CreateVm(VmOperation):
 
     def check(self, run: Run) -> None:
         super().check(run)
+        if run.is_repeat:  # half-made things are there: only `act` can finish them or take them away
+            return
         host = self.host()
         if not host.is_up:
             raise Refused(_("%(host)s does not answer.") % {"host": host})
