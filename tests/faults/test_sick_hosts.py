@@ -48,6 +48,11 @@ def person(cluster: Cluster) -> WebPerson:
     return WebPerson(cluster.product.url).log_in()
 
 
+def on_vmhost1(cluster: Cluster, uuid: str) -> str:
+    """What that host itself says; the sick one is not asked, for virsh there may hang."""
+    return cluster.lab.ssh("vmhost1", f"virsh domstate {uuid}").strip()
+
+
 def check_the_rest(cluster: Cluster, person: WebPerson) -> None:
     """The others are up, pages are quick, and a VM on another host starts and goes."""
     assert all(hosts(cluster)[name]["state"] == "up" for name in HEALTHY)
@@ -57,7 +62,7 @@ def check_the_rest(cluster: Cluster, person: WebPerson) -> None:
         assert time.monotonic() - began < QUICK_S, page
     name = f"well-{time.monotonic_ns() % 10**6}"
     uuid = cluster.create(name, host="vmhost1")
-    assert cluster.where(uuid) == {"vmhost1": "running"}
+    assert on_vmhost1(cluster, uuid) == "running"
     cluster.product.done(cluster.product.api("POST", f"/vms/{uuid}/actions/force-off"))
     if hosts(cluster)[SICK]["state"] == "up":
         cluster.remove(uuid)
@@ -70,14 +75,14 @@ def check_law_4(cluster: Cluster, person: WebPerson, uuid: str) -> None:
     job = cluster.product.wait_job(cluster.product.api("POST", f"/vms/{uuid}/actions/start"))
     assert job["state"] == "failed"
     assert SICK in job["error"]
-    assert cluster.where(uuid).get("vmhost1") == "shut off"
+    assert on_vmhost1(cluster, uuid) == "shut off"
     pk, name = cluster.host_id(SICK), cluster.vm(uuid)["name"]
     wrong = person.post(f"/vms/{uuid}/start-anyway", {"typed": name})
     assert wrong.status == 422, "started without naming the silent host"
     sure = person.post(f"/vms/{uuid}/start-anyway", {"hosts": [pk], "typed": name})
     assert sure.status == 302, sure.body[-2000:]
     cluster.product.done(int(sure.headers["Location"].strip("/").split("/")[-1]))
-    assert cluster.where(uuid).get("vmhost1") == "running"
+    assert on_vmhost1(cluster, uuid) == "running"
     cluster.remove(uuid)
 
 

@@ -197,6 +197,15 @@ class TestNothingHalfMade:
         assert (job.state, job.error) == ("succeeded", "")
         assert volumes_on(host, pool).count(name) == 1
 
+    def test_worker_killed_and_the_host_in_maintenance_since(self, operator: User, wish: NewVms, host: Host) -> None:
+        """What was begun is finished: refusing it now would leave its disk and its row behind."""
+        job = creation.request(operator, wish)
+        Host.objects.filter(pk=host.pk).update(maintenance=True)
+        Job.objects.filter(pk=job.pk).update(attempt=1)
+        work.run(job.pk)
+        job.refresh_from_db()
+        assert (job.state, job.error) == ("succeeded", "")
+
     def test_worker_killed_after_the_start(self, operator: User, wish: NewVms) -> None:
         job = make(operator, wish)
         Vm.objects.update(observed_state=VmState.CREATING)
