@@ -110,7 +110,9 @@ def leader(lab: Lab, host: Host) -> int:
 
 def execute(lab: Lab, host: Host, argv: list[str], timeout_s: float = 60) -> str:
     """Run a program on a container host without using its network."""
-    entered = ["nsenter", "--target", str(leader(lab, host)), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+    # --root: inside a chroot nspawn can't pivot, and the mount namespace's own root is then not the host's
+    spaces = ["--mount", "--root", "--wd", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+    entered = ["nsenter", "--target", str(leader(lab, host)), *spaces]
     group = cgroups.host_group(lab, host) / "keeper"
     return run(cgroups.inside(group, [*entered, "--", *argv]), timeout_s=timeout_s)
 
