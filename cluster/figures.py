@@ -50,7 +50,7 @@ def host_figures() -> dict[str, Any]:
 
 
 def vm_figures(user: Person) -> dict[str, Any]:
-    """Answered from the index vm_figures alone: the rows themselves are wide. The states are those of `shown_state`."""
+    """Answered from the index vm_list alone: the rows themselves are wide. The states are those of `shown_state`."""
     silent = Host.objects.filter(observed_state__in=UNSEEN).order_by().values("pk")
     lost = Q(missing_since__isnull=False) | Q(host=None) | Q(host__in=silent)
     unknown = Q(observed_state=VmState.UNKNOWN) | (~Q(observed_state=VmState.CREATING) & lost)

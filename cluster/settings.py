@@ -81,10 +81,13 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 # SQLite takes the write lock at BEGIN (IMMEDIATE): a transaction never fails half-way for a lock it could not upgrade.
+# The file is mapped: a request's connection is new and has nothing cached, but the system has.
 SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000;",
+    "init_command": (
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000; PRAGMA mmap_size=1073741824;"
+    ),
 }
 DATABASE_URL = env_str("DATABASE_URL", f"sqlite:///{VAR / 'drover.sqlite3'}")
 DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL)}

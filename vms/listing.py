@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, Count, F, OrderBy, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.http import QueryDict
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
@@ -51,15 +51,16 @@ ROW_FIELDS = (
     "job__operation",
 )
 SORTS = {
-    "name": ("name",),
-    "state": ("observed_state", "name"),
-    "host": ("host__name", "name"),
-    "address": ("address", "name"),
-    "vcpus": ("vcpus", "name"),
-    "memory": ("memory_bytes", "name"),
-    "cpu": ("cpu_percent", "name"),
-    "owner": ("owner__username", "name"),
-    "created": ("created_at", "name"),
+    "name": F("name"),
+    "state": F("observed_state"),
+    # not by a join, for which SQLite reads the wide rows
+    "host": Subquery(Host.objects.filter(pk=OuterRef("host")).values("name")),
+    "address": F("address"),
+    "vcpus": F("vcpus"),
+    "memory": F("memory_bytes"),
+    "cpu": F("cpu_percent"),
+    "owner": Subquery(User.objects.filter(pk=OuterRef("owner")).values("username")),
+    "created": F("created_at"),
 }
 FILTERS = {
     "state": gettext_lazy("state"),
@@ -159,10 +160,8 @@ class Listing:
     @cached_property
     def page(self) -> Page[int]:
         """The primary keys of the rows of this page."""
-        order = [*SORTS[self.sort.removeprefix("-")], "pk"]
-        if self.sort.startswith("-"):
-            order[0] = f"-{order[0]}"
-        paginator = Paginator(self.found.order_by(*order).values_list("pk", flat=True), PAGE_SIZE)
+        first = OrderBy(SORTS[self.sort.removeprefix("-")], descending=self.sort.startswith("-"))
+        paginator = Paginator(self.found.order_by(first, "name", "pk").values_list("pk", flat=True), PAGE_SIZE)
         paginator.__dict__["count"] = self.count  # known already where nothing is filtered
         return paginator.get_page(self.query.get("page"))
 

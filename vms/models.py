@@ -37,7 +37,7 @@ class Vm(models.Model):
     """A VM of the cluster. UUID is identity; name, host and state are what was last observed (law 5 and 6)."""
 
     uuid = models.UUIDField(unique=True)
-    name = models.CharField(_("name"), max_length=255, db_index=True)
+    name = models.CharField(_("name"), max_length=255)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="vms")
     tags = models.ManyToManyField(Tag, related_name="vms", blank=True)
     title = models.CharField(_("title"), max_length=200, blank=True)
@@ -46,7 +46,7 @@ class Vm(models.Model):
     is_adopted = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
 
-    host = models.ForeignKey(Host, null=True, on_delete=models.SET_NULL, related_name="vms")
+    host = models.ForeignKey(Host, null=True, on_delete=models.SET_NULL, related_name="vms", db_index=False)
     observed_state = models.CharField(max_length=13, choices=VmState.choices, default=VmState.UNKNOWN)
     state_since = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(null=True)  # when a host's answer last changed this row; its age is host.seen_at
@@ -77,12 +77,23 @@ class Vm(models.Model):
         ordering = ["name", "id"]
         indexes = [
             models.Index(fields=["host", "name"]),
-            models.Index(fields=["observed_state", "name"]),
-            # a search reads this instead of the wide rows
-            models.Index(fields=["name", "address", "title", "owner"], name="vm_search"),
-            # answers "how many in which state, promised how much" without reading the wide rows
+            # filters, searches, sorts and counts read this instead of the wide rows; all of it changes rarely
             models.Index(
-                fields=["host", "observed_state", "missing_since", "memory_bytes", "vcpus"], name="vm_figures"
+                fields=[
+                    "name",
+                    "id",
+                    "observed_state",
+                    "missing_since",
+                    "host",
+                    "owner",
+                    "image",
+                    "address",
+                    "title",
+                    "memory_bytes",
+                    "vcpus",
+                    "created_at",
+                ],
+                name="vm_list",
             ),
             # the few that the overview asks for among thousands
             models.Index(fields=["name"], name="vm_duplicates", condition=models.Q(is_duplicate=True)),
