@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.urls import reverse
 
 from hosts.models import Host
@@ -17,7 +16,7 @@ from vms.models import Vm
 
 pytestmark = pytest.mark.django_db
 TEXTS = [text for text in NASTY if "\ud800" not in text]  # what a browser can send
-ODD = ["²", "٣", "9" * 30, "9" * 5000, "-1", "%00", "<b>", "'\"", "1;drop", "ff" * 300, "%ff%fe"]
+ODD = ["²", "٣", "9" * 30, "9" * 5000, "-1", "<b>", "'\"", "1;drop", "ff" * 300, "%ff%fe"]
 PARAMETERS = (
     "page columns q name host owner tag image state sort job version volume kind verb from tab find ids".split()
 )
@@ -27,7 +26,7 @@ def counts() -> list[int]:
     return [model.objects.count() for model in (Vm, Job, Host, Pool, Image, Volume)]
 
 
-def refused(answer: HttpResponse, before: list[int], *, says: str = "") -> None:
+def refused(answer: Any, before: list[int], *, says: str = "") -> None:
     """422 with a message, nothing made, and what was written shown only escaped."""
     assert answer.status_code == 422, (answer.status_code, answer.content[:300])
     text = answer.content.decode()
@@ -37,19 +36,20 @@ def refused(answer: HttpResponse, before: list[int], *, says: str = "") -> None:
     assert counts() == before
 
 
-@pytest.mark.parametrize("odd", ODD, ids=lambda text: ascii(text)[:20])
-def test_odd_queries(world: World, odd: str) -> None:
-    """Every page, with the same oddity in every parameter that any page knows."""
-    client, query = world.client("administrator"), "&".join(f"{name}={odd}" for name in PARAMETERS)
+@pytest.mark.parametrize("turn", range(3))
+def test_odd_queries(world: World, turn: int) -> None:
+    """Every page, with an oddity in every parameter that any page knows."""
+    client = world.client("administrator")
+    oddities = [ODD[(place + 4 * turn) % len(ODD)] for place in range(len(PARAMETERS))]
+    query = "&".join(f"{name}={odd}" for name, odd in zip(PARAMETERS, oddities, strict=True))
     for name, row in TABLE.items():
         if "GET" in row.methods:
-            url = reverse(name, args=row.values(world))
-            answer = client.get(f"{url}?{query}")
+            answer = client.get(f"{reverse(name, args=row.values(world))}?{query}")
             assert answer.status_code < 500, name
-            assert b"<b>" not in answer.content or odd != "<b>", name
+            assert b"<b>" not in answer.content, name
 
 
-@pytest.mark.parametrize("odd", ["²", "9" * 5000, "-1", "x"], ids=lambda text: ascii(text)[:10])
+@pytest.mark.parametrize("odd", ["²", "9" * 5000], ids=lambda text: ascii(text)[:10])
 def test_odd_posts(world: World, odd: str) -> None:
     """The same in every field of every form."""
     client = world.client("administrator")
