@@ -16,6 +16,7 @@ from storage import uploads, usage
 from storage.forms import EditImageForm, ImageForm, UploadForm, UrlImportForm, VolumeImportForm
 from storage.images import hosts_with_image, latest_of_each
 from storage.models import Image, Upload, Volume
+from storage.operations import catalogue
 from storage.operations import images as operations
 from ui.forms import add_refusal, number_in
 from ui.htmx import is_partial, job_response, note_response, render_dialog
@@ -138,7 +139,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = EditImageForm(request.POST or None, initial=values)
     if form.is_bound and form.is_valid():
         try:
-            return job_response(request, enqueue(operations.EditImage(found, form.cleaned_data), user=person(request)))
+            return job_response(request, enqueue(catalogue.EditImage(found, form.cleaned_data), user=person(request)))
         except Refused as refused:
             add_refusal(form, refused)
     context = {"form": form, "image": found}
@@ -153,7 +154,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         params = {"keep_file": request.POST.get("keep_file") == "on"}
         try:
-            return job_response(request, enqueue(operations.DeleteImage(found, params), user=person(request)))
+            return job_response(request, enqueue(catalogue.DeleteImage(found, params), user=person(request)))
         except Refused as refused:
             refusal = str(refused.message)
     context = {"image": found, "users": usage.users_of_image(found), "refusal": refusal}

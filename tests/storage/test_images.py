@@ -14,7 +14,8 @@ from jobs.errors import Refused
 from jobs.models import Job
 from storage import images
 from storage.models import Image, ImageState, Pool, Volume
-from storage.operations.images import DeleteImage, EditImage, begin_url_import, begin_volume_import, retry
+from storage.operations.catalogue import DeleteImage, EditImage
+from storage.operations.images import begin_url_import, begin_volume_import, retry
 from tests.factories import make_host, make_pool, make_vm
 from tests.storage.conftest import Do, make_image
 

@@ -16,7 +16,8 @@ from hosts.models import Host
 from jobs import engine, work
 from jobs.models import Job
 from storage.models import Image, Pool
-from storage.operations.images import DeleteImage, begin_url_import, begin_volume_import, retry
+from storage.operations.catalogue import DeleteImage
+from storage.operations.images import begin_url_import, begin_volume_import, retry
 from tests.labkit import Lab
 from tests.storage.conftest import Do, finish
 from tests.storage.webserver import Server, serving

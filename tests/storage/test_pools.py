@@ -61,7 +61,7 @@ def test_it_works(pair: list[Host], admin: User) -> None:
         assert cell.is_usable
         assert cell.seen_at
         assert cell.capacity_bytes
-    command = job.children.first().commands[0]
+    command = job.children.earliest("id").commands[0]
     assert command.startswith("virsh -c test:///")
     assert "pool-define-as disks dir --target /srv/disks" in command
 
@@ -252,7 +252,13 @@ def test_the_dialog_defines_a_pool(admin_client: Client) -> None:
 
 def test_choosing_another_kind_keeps_what_was_typed(admin_client: Client) -> None:
     host = make_host()
-    typed = {"kind": "glusterfs", "name": "vms", "target_path": "/srv/x", "hosts": [host.pk], "autostart": "on"}
+    typed: dict[str, Any] = {
+        "kind": "glusterfs",
+        "name": "vms",
+        "target_path": "/srv/x",
+        "hosts": [host.pk],
+        "autostart": "on",
+    }
     answer = admin_client.get(reverse("storage:add_pool"), typed)
     form = answer.context["form"]
     assert "host" in form.source_form.fields

@@ -27,7 +27,8 @@ class Server(ThreadingHTTPServer):
         self.requests: list[str] = []  # "GET /x bytes=0-"
 
     def url(self, path: str) -> str:
-        return f"http://{self.server_address[0]}:{self.server_address[1]}{path}"
+        host, port = self.server_address[:2]
+        return f"http://{host!s}:{port}{path}"
 
     def put(self, path: str, data: bytes) -> str:
         """Offer a file; returns its SHA-256."""
