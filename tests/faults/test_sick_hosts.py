@@ -116,7 +116,7 @@ def test_slow(healed: Cluster, person: WebPerson) -> None:
 
 def test_another_host_key(healed: Cluster, person: WebPerson) -> None:
     """A pinned key that changed is no mere silence: the page says so, and nobody is connected."""
-    healed.lab.ssh(SICK, "mkdir -p /root/keys && cp -a /etc/ssh/ssh_host_* /root/keys/")
+    healed.lab.ssh(SICK, "rm -rf /root/keys && mkdir /root/keys && cp -a /etc/ssh/ssh_host_* /root/keys/")
     healed.lab.ssh(SICK, "rm -f /etc/ssh/ssh_host_* && ssh-keygen -A && systemctl restart ssh")
     try:
         healed.lab.run("fault", "cut", SICK)  # the connections of before end
@@ -129,7 +129,9 @@ def test_another_host_key(healed: Cluster, person: WebPerson) -> None:
         assert all(hosts(healed)[name]["state"] == "up" for name in HEALTHY)
         assert "key" in person.get(f"/hosts/{found['id']}/").body
     finally:
-        healed.lab.ssh(SICK, "cp -a /root/keys/ssh_host_* /etc/ssh/ && systemctl restart ssh", check=False)
+        healed.lab.ssh(
+            SICK, "rm -f /etc/ssh/ssh_host_* && cp -a /root/keys/ssh_host_* /etc/ssh/ && systemctl restart ssh"
+        )
     until(lambda: hosts(healed)[SICK]["state"] == "up")
 
 
