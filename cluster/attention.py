@@ -174,7 +174,8 @@ def missing_vms() -> Iterator[Item]:
 
 def crashed_vms() -> Iterator[Item]:
     crashed = Vm.objects.filter(observed_state=VmState.CRASHED, missing_since=None, host__observed_state=HostState.UP)
-    rows, more = some(crashed.order_by("-state_since").only("name", "uuid", "state_since"))
+    last = list(crashed.order_by("-state_since").values_list("pk", flat=True)[: EACH + 1])  # by an index alone
+    rows, more = some(Vm.objects.filter(pk__in=last).order_by("-state_since").only("name", "uuid", "state_since"))
     for vm in rows:
         title, why = _("%(vm)s crashed") % {"vm": vm.name}, _("its screen may say why")
         yield Item("warn", "alert-triangle", title, why, vm.get_absolute_url(), _("Look"), vm.state_since)
@@ -188,6 +189,7 @@ def failed_jobs(user: Person) -> Iterator[Item]:
     since = timezone.now() - timedelta(days=1)
     later = Job.objects.filter(
         operation=OuterRef("operation"),
+        target_kind=OuterRef("target_kind"),
         target_key=OuterRef("target_key"),
         state=State.SUCCEEDED,
         pk__gt=OuterRef("pk"),

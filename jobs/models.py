@@ -50,6 +50,7 @@ class Job(models.Model):
             models.Index(fields=["state", "id"]),
             models.Index(fields=["user", "-id"]),
             models.Index(fields=["operation", "-id"]),
+            models.Index(fields=["state", "finished_at"]),
             # the few that have not ended, which every page shows, among years of those that have
             models.Index(fields=["parent", "id"], name="job_active", condition=models.Q(finished_at__isnull=True)),
         ]

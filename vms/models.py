@@ -92,6 +92,7 @@ class Vm(models.Model):
                     "memory_bytes",
                     "vcpus",
                     "created_at",
+                    "state_since",
                 ],
                 name="vm_list",
             ),
