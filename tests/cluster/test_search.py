@@ -51,7 +51,7 @@ def test_only_what_a_person_may_see(lab_user: User, admin: User, small: Small) -
     assert labels(lab_user, "ada") == {}
 
 
-@pytest.mark.parametrize("words", ["%", "_", "\0", "'; DROP TABLE", "<b>", "9" * 200, " ", "é🐑"])
+@pytest.mark.parametrize("words", ["%", "_", "'; DROP TABLE", "<b>", "9" * 200, " ", "é🐑"])
 def test_odd_words(admin_client: Client, small: Small, words: str) -> None:
     small.vm("web-07", small.up)
     answer = admin_client.get("/search", {"q": words})
