@@ -50,7 +50,7 @@ ROW_FIELDS = (
     "job__percent",
     "job__operation",
 )
-SORTS = {
+SORTS: dict[str, F | Subquery] = {
     "name": F("name"),
     "state": F("observed_state"),
     # not by a join, for which SQLite reads the wide rows
