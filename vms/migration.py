@@ -244,7 +244,7 @@ class Migration:
             if self.iteration > 1:
                 self.run_.log(_("Pass %(n)s: %(mib)s MiB left.") % {"n": self.iteration, "mib": found.remaining // MIB})
         step = _("Sending memory, pass %(n)s") % {"n": max(1, found.iteration)}
-        self.run_.progress(min(99.0, self.best_percent), step, sample=True, **found.as_detail())
+        self.run_.progress(min(99.0, self.best_percent), step, sample=found.total > 0, **found.as_detail())
 
     def _obey_cancel(self) -> None:
         if self.run_.cancel_asked.is_set() and not self.abort_asked:
