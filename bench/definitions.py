@@ -2,11 +2,21 @@
 
 import copy
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from virt.xml.tree import Element, parse_document, serialise
 
 SAMPLES = Path(__file__).resolve().parent.parent / "tests" / "data" / "xml"
+
+
+class Files(NamedTuple):
+    """The paths of a VM's disk, of its second disk, of its seed, and of the image below the first."""
+
+    disk: str
+    data: str
+    seed: str
+    image: str
 
 
 def sample(name: str) -> Element:
@@ -21,8 +31,8 @@ def need(root: Element, path: str) -> Element:
     return found
 
 
-def renamed(root: Element, name: str, uuid: UUID, mac: str, disk: str, memory_bytes: int, vcpus: int) -> str:
-    """The definition of another VM: its name, first disk, MAC and sizes; everything else stays."""
+def renamed(root: Element, name: str, uuid: UUID, mac: str, files: Files, memory_bytes: int, vcpus: int) -> str:
+    """The definition of another VM: its name, files, MAC and sizes; everything else stays."""
     own = copy.deepcopy(root)
     texts = {
         "name": name,
@@ -37,10 +47,11 @@ def renamed(root: Element, name: str, uuid: UUID, mac: str, disk: str, memory_by
         found = own.find(tag)
         if found is not None:
             found.text = text
-    for path, attribute, value in (("devices/disk/source", "file", disk), ("devices/interface/mac", "address", mac)):
-        element = own.find(path)
-        if element is not None:
-            element.set(attribute, value)
+    need(own, "devices/interface/mac").set("address", mac)
+    for path, file in zip(("disk[1]/source", "disk[2]/source", "disk[3]/source"), files, strict=False):
+        need(own, f"devices/{path}").set("file", file)
+    for below in own.iterfind("devices/disk/backingStore/source"):
+        below.set("file", files.image)
     devices = need(own, "devices")
     for interface in devices.findall("interface")[1:]:
         devices.remove(interface)

@@ -19,7 +19,7 @@ from hosts.states import HostState
 from storage.models import Image, Pool
 from virt.xml import summary
 from vms import hardware
-from vms.models import DefinitionVersion, MacAddress, Presence, Tag, Vm
+from vms.models import DefinitionVersion, DiskFile, MacAddress, Presence, Tag, Vm
 from vms.states import ALIVE, VmState
 
 GIB = 1024**3
@@ -147,6 +147,7 @@ def _add_vms(made: Cluster, numbers: Iterable[int], count: int) -> None:
     Presence.objects.bulk_create(
         Presence(vm=vm, host=made.random.choice(made.hosts[:3]), observed_state=VmState.RUNNING) for vm in second
     )
+    DiskFile.objects.bulk_create(DiskFile(vm=vm, path=path) for vm in vms for path in _files(vm))
     MacAddress.objects.bulk_create(MacAddress(vm=vm, mac=nic["mac"]) for vm in vms for nic in vm.nics)
     DefinitionVersion.objects.bulk_create(DefinitionVersion(vm=vm, xml=vm.definition, cause="adopted") for vm in vms)
     through = Vm.tags.through
@@ -158,6 +159,11 @@ def _add_vms(made: Cluster, numbers: Iterable[int], count: int) -> None:
     add_volumes(made, vms)
 
 
+def _files(vm: Vm) -> set[str]:
+    """As vms.definitions would find them."""
+    return {path for disk in vm.disks for path in (disk["place"], *disk["backing"]) if path}
+
+
 def _vm(made: Cluster, number: int, count: int, live: Any, kept: Any) -> Vm:
     random = made.random
     name = f"{random.choice(ROLES)}-{number:05}"
@@ -166,9 +172,11 @@ def _vm(made: Cluster, number: int, count: int, live: Any, kept: Any) -> Vm:
     state = random.choice(STATES)
     sizes = random.choice((1, 2, 4, 8, 16)) * GIB, random.choice((1, 2, 4, 8))
     pool = made.pools[number % 8]
-    disk = f"{pool.target_path}/{name}.qcow2"
-    definition = definitions.renamed(kept, name, identity, mac, disk, *sizes)
-    live_definition = definitions.renamed(live, name, identity, mac, disk, *sizes) if state in ALIVE else ""
+    image = random.choice([one for one in made.images if one.pool_id == pool.pk])
+    start = f"{pool.target_path}/{name}"
+    files = definitions.Files(f"{start}.qcow2", f"{start}-data.raw", f"{start}-seed.iso", image.path)
+    definition = definitions.renamed(kept, name, identity, mac, files, *sizes)
+    live_definition = definitions.renamed(live, name, identity, mac, files, *sizes) if state in ALIVE else ""
     address = f"10.{100 + number // 62500}.{number // 250 % 250}.{number % 250 + 1}" if state == VmState.RUNNING else ""
     host = made.hosts[number % len(made.hosts)]
     return Vm(
@@ -176,7 +184,7 @@ def _vm(made: Cluster, number: int, count: int, live: Any, kept: Any) -> Vm:
         name=name,
         owner=random.choice(made.users) if random.random() < 0.8 else None,
         title="Somebody’s course, second term" if number % 9 == 0 else "",
-        image=random.choice(made.images) if random.random() < 0.7 else None,
+        image=image if random.random() < 0.7 else None,
         created_at=made.ago(random.uniform(0, 4e7)),
         host=host,
         read_from=host,

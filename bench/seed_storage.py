@@ -77,12 +77,12 @@ def add_images(made: "Cluster") -> None:
 
 def add_volumes(made: "Cluster", vms: list[Vm]) -> None:
     """The disk and the seed of each VM."""
-    for suffix, kind, size in (("qcow2", "qcow2", 20 * GIB), ("seed.iso", "iso", 400 * 1024)):
+    for suffix, kind, size in ((".qcow2", "qcow2", 20 * GIB), ("-seed.iso", "iso", 400 * 1024)):
         Volume.objects.bulk_create(
             Volume(
                 pool=(pool := next(one for one in made.pools if vm.disks[0]["path"].startswith(one.target_path + "/"))),
-                name=f"{vm.name}.{suffix}",
-                path=f"{pool.target_path}/{vm.name}.{suffix}",
+                name=f"{vm.name}{suffix}",
+                path=f"{pool.target_path}/{vm.name}{suffix}",
                 format=kind,
                 capacity_bytes=size,
                 allocation_bytes=size // 3,

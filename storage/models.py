@@ -99,7 +99,7 @@ class Volume(models.Model):
 
     class Meta:
         ordering = ["name"]
-        indexes = [models.Index(fields=["path"])]
+        indexes = [models.Index(fields=["path"]), models.Index(fields=["backing_path"])]
         constraints = [
             models.UniqueConstraint(fields=["pool", "host", "name"], name="volume_once_a_host"),
             models.UniqueConstraint(fields=["pool", "name"], name="volume_once", condition=models.Q(host=None)),

@@ -8,7 +8,7 @@ from django.utils import timezone
 from hosts.models import Host, Network, NetworkMode, NetworkOnHost
 from hosts.states import HostState, Transport
 from storage.models import Pool, PoolOnHost
-from vms.models import Presence, Vm
+from vms.models import DiskFile, Presence, Vm
 from vms.states import VmState
 
 GIB = 1024**3
@@ -79,4 +79,12 @@ def make_vm(host: Host | None, name: str = "web-07", *, pool: Pool | None = None
     vm = Vm.objects.create(uuid=uuid4(), name=name, host=host, **{**given, **more})
     if host is not None:
         Presence.objects.create(vm=vm, host=host, observed_state=vm.observed_state)
+    note_files(vm)
     return vm
+
+
+def note_files(vm: Vm) -> None:
+    """Its disks as the files it uses, as the reading of its definitions would do it."""
+    paths = {path for disk in vm.disks for path in (disk.get("path"), *disk.get("backing", [])) if path}
+    vm.disk_files.all().delete()
+    DiskFile.objects.bulk_create(DiskFile(vm=vm, path=path) for path in paths)

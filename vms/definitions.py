@@ -11,7 +11,7 @@ from virt.xml import drift, summary
 from virt.xml.summary import DomainSummary
 from virt.xml.tree import BadXml
 from vms import hardware
-from vms.models import DefinitionVersion, MacAddress, Vm
+from vms.models import DefinitionVersion, DiskFile, MacAddress, Vm
 from vms.states import ALIVE
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ COLUMNS = (
 def changes(
     vm: Vm, state: DomainState, detail: DomainDetail, host: Host, read_at: datetime, cause: str
 ) -> dict[str, Any]:
-    """The columns of the VM that have to change; the history of definitions and the MACs are written here."""
+    """The columns of the VM that have to change; the history of definitions, MACs and files are written here."""
     try:
         kept = summary.parse(detail.persistent_xml)
         shown = summary.parse(detail.live_xml) if detail.live_xml else kept
@@ -59,6 +59,7 @@ def changes(
         wanted.update(_texts(vm, kept))
         wanted.update(_definition(vm, detail.persistent_xml, read_at, cause))
     _store_macs(vm, hardware.macs(kept, shown))
+    _store_files(vm, hardware.files(kept, shown))
     return {column: value for column, value in wanted.items() if getattr(vm, column) != value}
 
 
@@ -88,6 +89,13 @@ def _cause(vm: Vm) -> str:
     if job_id is not None:
         return f"job {job_id}"
     return "changed on the host" if vm.definition else "adopted"
+
+
+def _store_files(vm: Vm, paths: set[str]) -> None:
+    known = set(vm.disk_files.values_list("path", flat=True))
+    if known - paths:
+        vm.disk_files.filter(path__in=known - paths).delete()
+    DiskFile.objects.bulk_create([DiskFile(vm=vm, path=path) for path in sorted(paths - known)])
 
 
 def _store_macs(vm: Vm, macs: set[str]) -> None:

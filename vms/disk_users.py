@@ -1,14 +1,13 @@
 """Which VMs use a file: storage asks before it deletes one (storage.usage)."""
 
-import json
-from os.path import commonpath
+from collections.abc import Iterator
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from hosts.models import Host
-from vms.models import Vm
+from vms.models import DiskFile
 
-FEW = 20
+AT_ONCE = 500
 
 
 def names_by_path(paths: set[str], host: Host | None) -> dict[str, list[str]]:
@@ -18,28 +17,17 @@ def names_by_path(paths: set[str], host: Host | None) -> dict[str, list[str]]:
     deletion.
     """
     found: dict[str, list[str]] = {}
-    rows = _maybe(paths)
-    if host is not None:
-        rows = rows.filter(Q(host=host) | Q(presences__host=host)).distinct()
-    for name, hardware in rows.values_list("name", "hardware"):
-        for disk in hardware.get("disks", []):
-            for path in {disk.get("path"), disk.get("place"), *disk.get("backing", [])} & paths:
-                if name not in found.setdefault(path, []):
-                    found[path].append(name)
+    for some in _portions(sorted(paths)):
+        rows = DiskFile.objects.filter(path__in=some)
+        if host is not None:
+            rows = rows.filter(Q(vm__host=host) | Q(vm__presences__host=host))
+        for path, name in rows.order_by("vm__name").values_list("path", "vm__name"):
+            if name not in found.setdefault(path, []):
+                found[path].append(name)
     return found
 
 
-def _maybe(paths: set[str]) -> "QuerySet[Vm]":
-    """VMs whose hardware may name one of the paths: the database looks at the text, so that few rows are read."""
-    rows = Vm.objects.exclude(hardware={}).order_by("name")
-    if not paths:
-        return rows.none()
-    if not all(path.isascii() and json.dumps(path) == f'"{path}"' for path in paths):
-        return rows  # written with escapes, and not the same ones in every database
-    if len(paths) > FEW:
-        folder = commonpath(paths) if all(path.startswith("/") for path in paths) else ""
-        return rows.filter(hardware__icontains=folder) if folder else rows
-    wanted = Q()
-    for path in paths:
-        wanted |= Q(hardware__icontains=path)
-    return rows.filter(wanted)
+def _portions(paths: list[str]) -> Iterator[list[str]]:
+    """A database takes only so many parameters at once."""
+    for first in range(0, len(paths), AT_ONCE):
+        yield paths[first : first + AT_ONCE]

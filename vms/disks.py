@@ -1,6 +1,5 @@
 """The disks of a VM and which of them may go with it. Database only."""
 
-import json
 from dataclasses import dataclass
 
 from django.db.models import Q
@@ -58,15 +57,10 @@ def _same_storage(volume: Volume | None) -> Q:
 
 def other_user(vm: Vm, path: str, volume: Volume | None) -> Vm | None:
     """Another VM that has this very file, also below one of its disks."""
-    as_stored = json.dumps(path)[1:-1]
-    others = Vm.objects.exclude(pk=vm.pk).filter(hardware__icontains=as_stored).only("name", "hardware", "host")
+    others = Vm.objects.exclude(pk=vm.pk).filter(disk_files__path=path).only("name")
     if volume is not None and volume.host_id is not None:
         others = others.filter(host=volume.host_id)
-    for other in others:
-        for disk in other.disks:
-            if path == disk.get("path") or path in (disk.get("backing") or ()):
-                return other
-    return None
+    return others.first()
 
 
 def seed_paths(vm: Vm) -> list[str]:

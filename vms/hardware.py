@@ -77,6 +77,12 @@ def _nic(nic: NicSummary) -> dict[str, Any]:
     }
 
 
+def files(*summaries: DomainSummary) -> set[str]:
+    """Every file the given definitions name for a disk or a drive, also below others."""
+    disks = [disk for summary in summaries for disk in summary.disks]
+    return {source.place for disk in disks for source in (disk.source, *disk.backing) if source.place}
+
+
 def macs(*summaries: DomainSummary) -> set[str]:
     """Every MAC address the given definitions use."""
     return {nic.mac for summary in summaries for nic in summary.nics if nic.mac}

@@ -159,6 +159,16 @@ class MacAddress(models.Model):
     vm = models.ForeignKey(Vm, on_delete=models.CASCADE, related_name="macs")
 
 
+class DiskFile(models.Model):
+    """A file that a VM's definitions name: as a disk, in a drive, or below a disk. Its users are found by it."""
+
+    vm = models.ForeignKey(Vm, on_delete=models.CASCADE, related_name="disk_files")
+    path = models.CharField(max_length=1024, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["vm", "path"], name="disk_file_once_a_vm")]
+
+
 class DefinitionVersion(models.Model):
     """A persistent definition as it was from a moment on."""
 

@@ -16,7 +16,7 @@ from storage import images
 from storage.models import Image, ImageState, Pool, Volume
 from storage.operations.catalogue import DeleteImage, EditImage
 from storage.operations.images import begin_url_import, begin_volume_import, retry
-from tests.factories import make_host, make_pool, make_vm
+from tests.factories import make_host, make_pool, make_vm, note_files
 from tests.storage.conftest import Do, make_image
 
 pytestmark = pytest.mark.django_db
@@ -115,6 +115,7 @@ def test_delete_is_refused_with_the_users_named(pool: Pool, admin: User) -> None
     vm = make_vm(pool.presences.get().host, "web-07")
     vm.hardware["disks"][0]["path"] = "/x/web.qcow2"
     vm.save()
+    note_files(vm)
     with pytest.raises(Refused, match="web-07"):
         enqueue(DeleteImage(image), user=admin)
 
@@ -124,6 +125,7 @@ def test_an_iso_in_a_drive_is_in_use(pool: Pool, admin: User) -> None:
     vm = make_vm(pool.presences.get().host, "web-07")
     vm.hardware["disks"].append({"target": "sda", "device": "cdrom", "path": image.path})
     vm.save()
+    note_files(vm)
     with pytest.raises(Refused, match="web-07"):
         enqueue(DeleteImage(image), user=admin)
 
@@ -159,6 +161,7 @@ def test_a_disk_in_use_does_not_become_an_image(folder: Pool, admin: User) -> No
     vm = make_vm(host, "db-01")
     vm.hardware["disks"][0]["path"] = "/srv/disks/web-07.qcow2"
     vm.save()
+    note_files(vm)
     with pytest.raises(Refused, match="db-01"):
         begin_volume_import(admin, fields(folder, volume="web-07.qcow2", host=host.pk))
     assert not Image.objects.exists()

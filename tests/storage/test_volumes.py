@@ -15,7 +15,7 @@ from jobs.run import Run
 from storage import volumes
 from storage.models import Pool, Volume
 from storage.operations.volumes import CloneVolume, CreateVolume, DeleteVolume, ResizeVolume
-from tests.factories import make_host, make_pool, make_vm
+from tests.factories import make_host, make_pool, make_vm, note_files
 from tests.storage.conftest import Do
 from virt.errors import AlreadyExists
 
@@ -104,6 +104,7 @@ def test_users_are_named(volume: Volume, host: Host, admin: User, do: Do) -> Non
     vm = make_vm(host, "web-07")
     vm.hardware["disks"][0]["path"] = volume.path
     vm.save()
+    note_files(vm)
     for operation in (
         DeleteVolume(volume),
         ResizeVolume(volume, {"size_bytes": GIB}),
@@ -121,6 +122,7 @@ def test_the_same_path_on_another_host_is_another_file(volume: Volume, admin: Us
     vm = make_vm(make_host("elsewhere"), "web-07")
     vm.hardware["disks"][0]["path"] = volume.path
     vm.save()
+    note_files(vm)
     assert do(DeleteVolume(volume), admin).state == "succeeded"
 
 

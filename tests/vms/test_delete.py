@@ -12,7 +12,7 @@ from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
 from storage.models import Image, Pool, Volume
-from tests.factories import make_host, make_vm
+from tests.factories import make_host, make_vm, note_files
 from virt import guests, pools
 from virt.connection import connect
 from virt.xml.volume import VolumeSpec
@@ -40,6 +40,7 @@ def vm(a_vm: MakeVm, host: Host, pool: Pool) -> Vm:
         disks.append({"device": "disk", "target": target, "path": path, "capacity_bytes": MIB})
     Vm.objects.filter(pk=vm.pk).update(hardware={**vm.hardware, "disks": disks})
     vm.refresh_from_db()
+    note_files(vm)
     return vm
 
 
@@ -100,7 +101,8 @@ class TestWhatStays:
     def test_another_vms_disk(self, vm: Vm, host: Host, do: Do, pool: Pool) -> None:
         other = make_vm(host, "db-01")
         disk = {"device": "disk", "target": "vda", "path": "/x", "backing": [vm.disks[1]["path"]]}
-        Vm.objects.filter(pk=other.pk).update(hardware={"disks": [disk]})
+        other.hardware = {"disks": [disk]}
+        note_files(other)
         assert disks_of(vm)[1].reason == "db-01 uses it too."
         assert do(DeleteVm(vm, {"disks": "own"})).result["removed"] == [vm.disks[0]["path"]]
 

@@ -69,6 +69,20 @@ def test_a_vm_that_is_found_is_adopted_as_it_is() -> None:
     assert report(host, seen(uuid)).unread == set()
 
 
+def test_the_files_of_a_vm_follow_its_definitions() -> None:
+    host, uuid = make_host(), str(uuid4())
+    report(host, seen(uuid, detail=detail(uuid)))
+    report(host, seen(uuid, detail=detail(uuid)), is_complete=False)
+    files = Vm.objects.get(uuid=uuid).disk_files
+    assert list(files.values_list("path", flat=True)) == ["/pool/web-07.qcow2"]
+    moved = definition(uuid).replace("/pool/", "/other/")
+    changed = DomainDetail(uuid, True, False, moved, definition(uuid), False)  # from its next start on
+    report(host, seen(uuid, detail=changed), is_complete=False)
+    assert set(files.values_list("path", flat=True)) == {"/pool/web-07.qcow2", "/other/web-07.qcow2"}
+    report(host, seen(uuid, "off", detail=detail(uuid, live=False, xml=moved)), is_complete=False)
+    assert list(files.values_list("path", flat=True)) == ["/other/web-07.qcow2"]
+
+
 def test_a_state_that_changed_is_stored_and_announced(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
