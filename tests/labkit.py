@@ -49,6 +49,8 @@ class Lab:
         )
         if done.returncode != 0:
             raise AssertionError(f"lab {' '.join(words)}: {done.stderr or done.stdout}")
+        if words[0] == "up" and self.file.is_file():
+            self.facts = json.loads(self.file.read_text())  # there may be more hosts now
         return done.stdout
 
     def ssh(self, name: str, *argv: str, check: bool = True) -> str:
