@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
-from virt.xml.tree import Element, parse_document, serialise
+from virt.xml.tree import Element, add, parse_document, serialise
 
 SAMPLES = Path(__file__).resolve().parent.parent / "tests" / "data" / "xml"
 
@@ -47,12 +47,17 @@ def renamed(root: Element, name: str, uuid: UUID, mac: str, files: Files, memory
         found = own.find(tag)
         if found is not None:
             found.text = text
-    need(own, "devices/interface/mac").set("address", mac)
+    _add_interface(need(own, "devices"), mac)
     for path, file in zip(("disk[1]/source", "disk[2]/source", "disk[3]/source"), files, strict=False):
         need(own, f"devices/{path}").set("file", file)
     for below in own.iterfind("devices/disk/backingStore/source"):
         below.set("file", files.image)
-    devices = need(own, "devices")
-    for interface in devices.findall("interface")[1:]:
-        devices.remove(interface)
     return serialise(own)
+
+
+def _add_interface(devices: Element, mac: str) -> None:
+    interface = add(devices, "interface", type="bridge")
+    add(interface, "mac", address=mac)
+    add(interface, "source", bridge="br0")
+    add(interface, "target", dev="vnet0")
+    add(interface, "model", type="virtio")
