@@ -74,7 +74,8 @@ def test_numa_follows_if_it_is_one_cell(sample: Sample) -> None:
 
     cell = etree.fromstring(xml).find("cpu/numa/cell")
     assert cell is not None
-    assert {str(name): str(value) for name, value in cell.attrib.items()} == {"id": "0", "cpus": "0-11", "memory": str(1024**2), "unit": "KiB"}
+    found = {str(name): str(value) for name, value in cell.attrib.items()}
+    assert found == {"id": "0", "cpus": "0-11", "memory": str(1024**2), "unit": "KiB"}
     two = xml.replace("<numa>", "<numa><cell id='1' cpus='12' memory='1' unit='GiB'/>")
     with pytest.raises(ValueError, match="NUMA"):
         update.set_memory(two, 2 * GIB)
