@@ -20,7 +20,7 @@ from storage.models import Image
 from vms.models import Tag, Vm
 from vms.states import VmState
 
-PAGE_SIZE = 50
+PAGE_SIZE = 40
 SUGGESTIONS = 20
 MAX_TEXT = 100
 MAX_KEYS = 500
@@ -173,7 +173,10 @@ class Listing:
 
     @cached_property
     def count(self) -> int:
-        return self.found.order_by().count() if self.is_filtered else sum(self.states.values())
+        if self.text or any(values for kind, values in self.values.items() if kind != "state"):
+            return self.found.order_by().count()
+        wanted = set(self.values["state"]) or set(self.states)
+        return sum(number for state, number in self.states.items() if state in wanted)
 
     @cached_property
     def states(self) -> dict[str, int]:

@@ -12,7 +12,6 @@ from django.core.paginator import Page
 from django.forms import BaseForm
 from django.forms.boundfield import BoundField
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -60,7 +59,7 @@ def age(when: datetime | None, prefix: str = "") -> str | SafeString:
     """ "14 s ago" that goes on counting, the exact time on hover; a dash for never."""
     if when is None:
         return text.DASH
-    exact = date_format(timezone.localtime(when), "Y-m-d H:i:s")
+    exact = timezone.localtime(when).strftime("%Y-%m-%d %H:%M:%S")
     return format_html(
         '<time datetime="{}" title="{}" data-age>{}{}</time>', when.isoformat(), exact, prefix, text.ago(when)
     )
