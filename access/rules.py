@@ -16,7 +16,7 @@ Person = User | AnonymousUser
 
 
 class PersonRequest(HttpRequest):
-    """The type of a request behind a login: LoginRequiredMiddleware lets nobody else through to a view."""
+    """The type of a request behind a login: LoginRequiredMiddleware and the API let nobody else through to a view."""
 
     user: User
 
@@ -43,13 +43,6 @@ PERMISSIONS = {
     Role.OPERATOR.value: OPERATOR_PERMISSIONS,
     Role.ADMINISTRATOR.value: ADMINISTRATOR_PERMISSIONS,
 }
-
-
-def person(request: HttpRequest) -> User:
-    """Who asks: the middleware lets only people who are logged in come this far, except to the login page."""
-    if not isinstance(request.user, User):
-        raise PermissionDenied
-    return request.user
 
 
 def role_of(user: Person) -> str:

@@ -3,51 +3,48 @@
 from datetime import timedelta
 
 from django.contrib import messages
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from access.forms import ThemeForm, TokenForm
-from access.models import ApiToken, User
+from access.models import ApiToken
+from access.rules import PersonRequest
 from ui.htmx import render_dialog, safe_next
 
 
-def me(request: HttpRequest) -> QuerySet[User]:
-    return User.objects.filter(username=request.user.get_username())
-
-
 @require_POST
-def set_theme(request: HttpRequest) -> HttpResponse:
+def set_theme(request: PersonRequest) -> HttpResponse:
     form = ThemeForm(request.POST)
     if form.is_valid():
-        me(request).update(theme=form.cleaned_data["theme"])
+        request.user.theme = form.cleaned_data["theme"]
+        request.user.save(update_fields=["theme"])
     return HttpResponseRedirect(safe_next(request, "/"))
 
 
 @require_GET
-def profile(request: HttpRequest) -> HttpResponse:
-    tokens = ApiToken.objects.filter(user=me(request).get()).order_by("-id")
+def profile(request: PersonRequest) -> HttpResponse:
+    tokens = ApiToken.objects.filter(user=request.user).order_by("-id")
     return render(request, "access/profile.html", {"tokens": tokens, "now": timezone.now()})
 
 
 @require_http_methods(["GET", "POST"])
-def make_token(request: HttpRequest) -> HttpResponse:
+def make_token(request: PersonRequest) -> HttpResponse:
     form = TokenForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
         status = 422 if request.method == "POST" else 200
         return render_dialog(request, "access/_token_dialog.html", {"form": form}, status=status)
     days = int(form.cleaned_data["days"])
     expires_at = timezone.now() + timedelta(days=days) if days else None
-    token, secret = ApiToken.make(me(request).get(), form.cleaned_data["name"], expires_at)
+    token, secret = ApiToken.make(request.user, form.cleaned_data["name"], expires_at)
     return render_dialog(request, "access/_token_made_dialog.html", {"token": token, "secret": secret})
 
 
 @require_POST
-def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
-    token = get_object_or_404(ApiToken, pk=pk, user__in=me(request))
+def revoke_token(request: PersonRequest, pk: int) -> HttpResponse:
+    token = get_object_or_404(ApiToken, pk=pk, user=request.user)
     token.delete()
     messages.success(request, _("The token “%(name)s” is revoked.") % {"name": token.name})
     return redirect("access:profile")

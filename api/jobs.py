@@ -4,12 +4,11 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Status
 from ninja.pagination import paginate
 
-from access.rules import person, visible
+from access.rules import PersonRequest, visible
 from api.pages import Pieces
 from api.rights import require
 from api.schemas import JobDetailOut, JobOut, Problem
@@ -23,7 +22,7 @@ router = Router(tags=["jobs"])
 @router.get("/", response=list[JobOut])
 @paginate(Pieces)
 def list_jobs(
-    request: HttpRequest, state: str = Query(""), operation: str = Query(""), target_key: str = Query("")
+    request: PersonRequest, state: str = Query(""), operation: str = Query(""), target_key: str = Query("")
 ) -> QuerySet[Job]:
     """Jobs, newest first."""
     require(request, "jobs.view")
@@ -33,20 +32,20 @@ def list_jobs(
 
 
 @router.get("/{job_id}", response={200: JobDetailOut, 404: Problem})
-def get_job(request: HttpRequest, job_id: int) -> Any:
+def get_job(request: PersonRequest, job_id: int) -> Any:
     """One job with its parameters, log, commands and children."""
     require(request, "jobs.view")
     return get_object_or_404(visible(request.user, Job.objects.select_related("user")), pk=job_id)
 
 
 @router.post("/{job_id}/cancel", response={202: JobOut, 409: Problem})
-def cancel_job(request: HttpRequest, job_id: int) -> Any:
+def cancel_job(request: PersonRequest, job_id: int) -> Any:
     """Ask a job to stop. 409 if it has ended or can't be stopped."""
     require(request, "jobs.view")
     job = get_object_or_404(visible(request.user, Job.objects.select_related("user")), pk=job_id)
-    if job.can_cancel and not may_cancel(person(request), job):
+    if job.can_cancel and not may_cancel(request.user, job):
         raise PermissionDenied
-    if not cancel(job, person(request)):
+    if not cancel(job, request.user):
         raise Refused("It has ended, or it can't be stopped any more.")
     job.refresh_from_db()
     return Status(202, job)

@@ -3,11 +3,10 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Query, Router
 
-from access.rules import visible
+from access.rules import PersonRequest, visible
 from api.rights import require
 from api.schemas import ImageOut, PoolOut, Problem
 from storage.models import Image, Pool
@@ -17,20 +16,20 @@ images = Router(tags=["images"])
 
 
 @pools.get("/", response=list[PoolOut])
-def list_pools(request: HttpRequest) -> QuerySet[Pool]:
+def list_pools(request: PersonRequest) -> QuerySet[Pool]:
     """All pools with their presence on each host."""
     require(request, "storage.view")
     return visible(request.user, Pool.objects.prefetch_related("presences"))
 
 
 @pools.get("/{pool_id}", response={200: PoolOut, 404: Problem})
-def get_pool(request: HttpRequest, pool_id: int) -> Any:
+def get_pool(request: PersonRequest, pool_id: int) -> Any:
     require(request, "storage.view")
     return get_object_or_404(visible(request.user, Pool.objects.prefetch_related("presences")), pk=pool_id)
 
 
 @images.get("/", response=list[ImageOut])
-def list_images(request: HttpRequest, name: str = Query("")) -> QuerySet[Image]:
+def list_images(request: PersonRequest, name: str = Query("")) -> QuerySet[Image]:
     """All images, newest version of a family first."""
     require(request, "storage.view")
     found = visible(request.user, Image.objects.all())
@@ -38,6 +37,6 @@ def list_images(request: HttpRequest, name: str = Query("")) -> QuerySet[Image]:
 
 
 @images.get("/{image_id}", response={200: ImageOut, 404: Problem})
-def get_image(request: HttpRequest, image_id: int) -> Any:
+def get_image(request: PersonRequest, image_id: int) -> Any:
     require(request, "storage.view")
     return get_object_or_404(visible(request.user, Image.objects.all()), pk=image_id)

@@ -4,11 +4,11 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from access.rules import can, permission_required, person, visible
+from access.rules import PersonRequest, can, permission_required, visible
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
@@ -28,7 +28,7 @@ CHOICES = 500
 
 @require_GET
 @permission_required("storage.view")
-def images(request: HttpRequest) -> HttpResponse:
+def images(request: PersonRequest) -> HttpResponse:
     """All images, grouped by family, newest version first."""
     words = request.GET.get("q", "").strip()[:100]
     rows = visible(request.user, Image.objects.select_related("pool", "host", "owner"))
@@ -53,13 +53,13 @@ def _active_jobs(rows: Any) -> dict[int, Job]:
     return {int(job.target_key): job for job in jobs}
 
 
-def _image(request: HttpRequest, pk: int) -> Image:
+def _image(request: PersonRequest, pk: int) -> Image:
     return get_object_or_404(visible(request.user, Image.objects.select_related("pool", "host", "owner")), pk=pk)
 
 
 @require_GET
 @permission_required("storage.view")
-def image(request: HttpRequest, pk: int) -> HttpResponse:
+def image(request: PersonRequest, pk: int) -> HttpResponse:
     """One image: what it is, where it lies, its other versions, and who uses it."""
     found = _image(request, pk)
     context = _about(request, found)
@@ -67,7 +67,7 @@ def image(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, template, context)
 
 
-def _about(request: HttpRequest, found: Image) -> dict[str, Any]:
+def _about(request: PersonRequest, found: Image) -> dict[str, Any]:
     jobs = visible(request.user, Job.objects.filter(target_kind="image", target_key=str(found.pk)))
     family = visible(request.user, Image.objects.filter(name=found.name)).order_by("-created_at", "-pk")
     newest = latest_of_each().get(found.name)
@@ -87,7 +87,7 @@ def _about(request: HttpRequest, found: Image) -> dict[str, Any]:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("storage.images")
-def import_image(request: HttpRequest) -> HttpResponse:
+def import_image(request: PersonRequest) -> HttpResponse:
     """A page with three ways in: an address, a file from this computer, a file in a pool."""
     source = request.GET.get("from", "url")
     if source not in SOURCES:
@@ -96,7 +96,7 @@ def import_image(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         begin = operations.begin_url_import if source == "url" else operations.begin_volume_import
         try:
-            job = begin(person(request), form.values())
+            job = begin(request.user, form.values())
         except Refused as refused:
             add_refusal(form, refused)
         else:
@@ -105,7 +105,7 @@ def import_image(request: HttpRequest) -> HttpResponse:
     return render(request, "storage/import.html", context, status=422 if form.is_bound and form.errors else 200)
 
 
-def _import_form(request: HttpRequest, source: str) -> ImageForm:
+def _import_form(request: PersonRequest, source: str) -> ImageForm:
     data = request.POST if request.method == "POST" and source != "upload" else None
     if source == "upload":
         return UploadForm()
@@ -123,23 +123,23 @@ def _import_form(request: HttpRequest, source: str) -> ImageForm:
 
 @require_POST
 @permission_required("storage.images")
-def retry(request: HttpRequest, pk: int) -> HttpResponse:
+def retry(request: PersonRequest, pk: int) -> HttpResponse:
     found = _image(request, pk)
     try:
-        return job_response(request, operations.retry(person(request), found))
+        return job_response(request, operations.retry(request.user, found))
     except Refused as refused:
         return note_response(request, refused.message, found.get_absolute_url())
 
 
 @require_http_methods(["GET", "POST"])
 @permission_required("storage.images")
-def edit(request: HttpRequest, pk: int) -> HttpResponse:
+def edit(request: PersonRequest, pk: int) -> HttpResponse:
     found = _image(request, pk)
     values = {"os_name": found.os_name, "description": found.description}
     form = EditImageForm(request.POST or None, initial=values)
     if form.is_bound and form.is_valid():
         try:
-            return job_response(request, enqueue(catalogue.EditImage(found, form.cleaned_data), user=person(request)))
+            return job_response(request, enqueue(catalogue.EditImage(found, form.cleaned_data), user=request.user))
         except Refused as refused:
             add_refusal(form, refused)
     context = {"form": form, "image": found}
@@ -148,13 +148,13 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("storage.images")
-def delete(request: HttpRequest, pk: int) -> HttpResponse:
+def delete(request: PersonRequest, pk: int) -> HttpResponse:
     found = _image(request, pk)
     refusal = ""
     if request.method == "POST":
         params = {"keep_file": request.POST.get("keep_file") == "on"}
         try:
-            return job_response(request, enqueue(catalogue.DeleteImage(found, params), user=person(request)))
+            return job_response(request, enqueue(catalogue.DeleteImage(found, params), user=request.user))
         except Refused as refused:
             refusal = str(refused.message)
     context = {"image": found, "users": usage.users_of_image(found), "refusal": refusal}

@@ -4,11 +4,11 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from access.rules import can, permission_required, person, visible
+from access.rules import PersonRequest, can, permission_required, visible
 from hosts.models import Host
 from jobs.engine import enqueue
 from jobs.errors import Refused
@@ -41,7 +41,7 @@ def _columns() -> QuerySet[Host]:
 
 @require_GET
 @permission_required("storage.view")
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: PersonRequest) -> HttpResponse:
     """All pools, and the matrix of pools and hosts."""
     words, host_words = request.GET.get("q", "").strip()[:100], request.GET.get("host", "").strip()[:100]
     pools = visible(request.user, Pool.objects.prefetch_related("presences"))
@@ -68,7 +68,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @permission_required("storage.view")
-def pool(request: HttpRequest, pk: int) -> HttpResponse:
+def pool(request: PersonRequest, pk: int) -> HttpResponse:
     """One pool: its hosts, volumes and images. For htmx only figures and hosts."""
     found = _pool(request, pk)
     context = _about(request, found)
@@ -80,11 +80,11 @@ def pool(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "storage/pool.html", context)
 
 
-def _pool(request: HttpRequest, pk: int) -> Pool:
+def _pool(request: PersonRequest, pk: int) -> Pool:
     return get_object_or_404(visible(request.user, Pool.objects.prefetch_related("presences")), pk=pk)
 
 
-def _about(request: HttpRequest, found: Pool) -> dict[str, Any]:
+def _about(request: PersonRequest, found: Pool) -> dict[str, Any]:
     hosts = Host.objects.filter(pools__pool=found).order_by("name")
     return {
         "pool": found,
@@ -98,13 +98,13 @@ def _about(request: HttpRequest, found: Pool) -> dict[str, Any]:
 
 @require_GET
 @permission_required("storage.view")
-def volumes(request: HttpRequest, pk: int) -> HttpResponse:
+def volumes(request: PersonRequest, pk: int) -> HttpResponse:
     """The volumes of a pool, as a fragment: search, pages, who uses each."""
     found = _pool(request, pk)
     return render(request, "storage/_volumes.html", _volumes(request, found))
 
 
-def _volumes(request: HttpRequest, found: Pool) -> dict[str, Any]:
+def _volumes(request: PersonRequest, found: Pool) -> dict[str, Any]:
     words = request.GET.get("q", "").strip()[:100]
     rows = Volume.objects.filter(pool=found).select_related("host", "pool").order_by("name", "host__name")
     if words:
@@ -118,14 +118,14 @@ def _volumes(request: HttpRequest, found: Pool) -> dict[str, Any]:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("storage.manage")
-def add_pool(request: HttpRequest) -> HttpResponse:
+def add_pool(request: PersonRequest) -> HttpResponse:
     """The dialog that defines a pool on hosts."""
     asked = request.POST.get("kind") or request.GET.get("kind") or ""
     kind = asked if asked in backends() else next(iter(backends()))
     form = PoolForm(request.POST if request.method == "POST" else None, kind=kind, initial=_typed(request))
     if request.method == "POST" and form.is_valid():
         try:
-            job = operations.begin_pool(person(request), form.values(), list(form.cleaned_data["hosts"]))
+            job = operations.begin_pool(request.user, form.values(), list(form.cleaned_data["hosts"]))
         except Refused as refused:
             form.add_refusal(refused)
         else:
@@ -134,7 +134,7 @@ def add_pool(request: HttpRequest) -> HttpResponse:
     return render_dialog(request, "storage/_pool_dialog.html", context, status=422 if form.is_bound else 200)
 
 
-def _typed(request: HttpRequest) -> dict[str, Any]:
+def _typed(request: PersonRequest) -> dict[str, Any]:
     """What was in the dialog before another kind was chosen."""
     if "name" not in request.GET:
         return {}
@@ -144,14 +144,14 @@ def _typed(request: HttpRequest) -> dict[str, Any]:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("storage.manage")
-def add_hosts(request: HttpRequest, pk: int) -> HttpResponse:
+def add_hosts(request: PersonRequest, pk: int) -> HttpResponse:
     """The dialog that makes a pool present on more hosts."""
     found = _pool(request, pk)
     form = HostsForm(request.POST or None, hosts=managed_hosts().exclude(pools__pool=found))
     if request.method == "POST" and form.is_valid():
         hosts = [host.pk for host in form.cleaned_data["hosts"]]
         try:
-            job = enqueue(operations.PlacePool(found, {"hosts": hosts}), user=person(request))
+            job = enqueue(operations.PlacePool(found, {"hosts": hosts}), user=request.user)
         except Refused as refused:
             add_refusal(form, refused)
         else:
@@ -162,13 +162,13 @@ def add_hosts(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @permission_required("storage.manage")
-def retry(request: HttpRequest, pk: int) -> HttpResponse:
+def retry(request: PersonRequest, pk: int) -> HttpResponse:
     """Define the pool again on every host where it failed or is missing."""
     found = _pool(request, pk)
     failed = found.presences.filter(Q(seen_at=None) | Q(missing_since__isnull=False))
     hosts = list(failed.values_list("host_id", flat=True))
     try:
-        job = enqueue(operations.PlacePool(found, {"hosts": hosts}), user=person(request))
+        job = enqueue(operations.PlacePool(found, {"hosts": hosts}), user=request.user)
     except Refused as refused:
         return note_response(request, refused.message, found.get_absolute_url())
     return job_response(request, job)
@@ -176,14 +176,14 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @permission_required("storage.manage")
-def act(request: HttpRequest, pk: int, host_pk: int, verb: str) -> HttpResponse:
+def act(request: PersonRequest, pk: int, host_pk: int, verb: str) -> HttpResponse:
     """One verb for the pool on one host."""
     if verb not in VERBS:
         raise Http404
     found = _pool(request, pk)
     kind, params = VERBS[verb]
     try:
-        job = enqueue(kind(found, {**params, "host": host_pk}), user=person(request))
+        job = enqueue(kind(found, {**params, "host": host_pk}), user=request.user)
     except Refused as refused:
         return note_response(request, refused.message, found.get_absolute_url())
     return job_response(request, job)
@@ -191,7 +191,7 @@ def act(request: HttpRequest, pk: int, host_pk: int, verb: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("storage.manage")
-def remove(request: HttpRequest, pk: int) -> HttpResponse:
+def remove(request: PersonRequest, pk: int) -> HttpResponse:
     """The dialog that removes a pool from some hosts, or from all and from Drover."""
     found = _pool(request, pk)
     there = Host.objects.filter(pools__pool=found).order_by("name")
@@ -201,7 +201,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         everywhere = len(chosen) == there.count()
         params = {"hosts": chosen, **({"forget": True} if everywhere else {})}
         try:
-            job = enqueue(operations.RemovePool(found, params), user=person(request))
+            job = enqueue(operations.RemovePool(found, params), user=request.user)
         except Refused as refused:
             add_refusal(form, refused)
         else:
@@ -213,11 +213,11 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @permission_required("storage.manage")
-def forget(request: HttpRequest, pk: int) -> HttpResponse:
+def forget(request: PersonRequest, pk: int) -> HttpResponse:
     """Drop a pool that no host has."""
     found = _pool(request, pk)
     try:
-        job = enqueue(operations.RemovePool(found, {"forget": True}), user=person(request))
+        job = enqueue(operations.RemovePool(found, {"forget": True}), user=request.user)
     except Refused as refused:
         return note_response(request, refused.message, found.get_absolute_url())
     return job_response(request, job)
@@ -225,7 +225,7 @@ def forget(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 @permission_required("storage.view")
-def on_host(request: HttpRequest, pk: int) -> HttpResponse:
+def on_host(request: PersonRequest, pk: int) -> HttpResponse:
     """The pools of a host, as a fragment of its page."""
     host = get_object_or_404(visible(request.user, Host.objects.all()), pk=pk)
     pools = Pool.objects.filter(presences__host=host).prefetch_related("presences").order_by("name")

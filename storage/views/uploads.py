@@ -3,13 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 from redis.exceptions import RedisError
 
-from access.rules import permission_required, person, visible
+from access.rules import PersonRequest, permission_required, visible
 from jobs.engine import cancel, enqueue
 from jobs.errors import Refused
 from jobs.states import ACTIVE
@@ -45,15 +45,15 @@ def upload_url(upload: Upload) -> str:
     return reverse("storage:upload", args=[upload.pk])
 
 
-def _upload(request: HttpRequest, pk: UUID) -> Upload:
+def _upload(request: PersonRequest, pk: UUID) -> Upload:
     """Only one's own: another person's browser has another file."""
-    rows = Upload.objects.filter(user=person(request)).select_related("image", "job")
+    rows = Upload.objects.filter(user=request.user).select_related("image", "job")
     return get_object_or_404(visible(request.user, rows), pk=pk)
 
 
 @require_POST
 @permission_required("storage.images")
-def begin(request: HttpRequest) -> HttpResponse:
+def begin(request: PersonRequest) -> HttpResponse:
     """The form without the file, but with its name and size."""
     form = UploadForm(request.POST)
     if not form.is_valid():
@@ -63,7 +63,7 @@ def begin(request: HttpRequest) -> HttpResponse:
         "size_bytes": number_in(request.POST.get("size_bytes", "")) or 0,
     }
     try:
-        upload = begin_upload(person(request), fields)
+        upload = begin_upload(request.user, fields)
     except Refused as refused:
         return JsonResponse({"errors": {refused.field or "__all__": [str(refused.message)]}}, status=422)
     return JsonResponse(_state(upload), status=201)
@@ -71,15 +71,15 @@ def begin(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @permission_required("storage.images")
-def state(request: HttpRequest, pk: UUID) -> HttpResponse:
+def state(request: PersonRequest, pk: UUID) -> HttpResponse:
     """How far it is: what the browser asks before it goes on. One that has ended is no error: it has arrived."""
-    mine = Upload.objects.filter(user=person(request), pk=pk).select_related("image", "job").first()
+    mine = Upload.objects.filter(user=request.user, pk=pk).select_related("image", "job").first()
     return JsonResponse(_state(mine) if mine else {"is_over": True})
 
 
 @require_POST
 @permission_required("storage.images")
-def send(request: HttpRequest, pk: UUID) -> HttpResponse:
+def send(request: PersonRequest, pk: UUID) -> HttpResponse:
     """One part; its place in the file is in the header Upload-Offset."""
     upload = _upload(request, pk)
     offset = number_in(request.headers.get("Upload-Offset", ""))
@@ -101,11 +101,11 @@ def send(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 @permission_required("storage.images")
-def resume(request: HttpRequest, pk: UUID) -> HttpResponse:
+def resume(request: PersonRequest, pk: UUID) -> HttpResponse:
     """Start the worker's end again; answers where to go on."""
     upload = _upload(request, pk)
     try:
-        start_receiving(upload, person(request))
+        start_receiving(upload, request.user)
     except Refused as refused:
         return JsonResponse({"errors": {"__all__": [str(refused.message)]}}, status=422)
     upload.refresh_from_db()
@@ -114,12 +114,12 @@ def resume(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 @permission_required("storage.images")
-def give_up(request: HttpRequest, pk: UUID) -> HttpResponse:
+def give_up(request: PersonRequest, pk: UUID) -> HttpResponse:
     """Cancel what runs; what is stored is removed."""
     upload = _upload(request, pk)
-    if upload.job is None or not cancel(upload.job, person(request)):
+    if upload.job is None or not cancel(upload.job, request.user):
         try:
-            enqueue(AbandonUpload(upload.image, {"upload": str(upload.pk)}), user=person(request))
+            enqueue(AbandonUpload(upload.image, {"upload": str(upload.pk)}), user=request.user)
         except Refused as refused:
             return JsonResponse({"errors": {"__all__": [str(refused.message)]}}, status=422)
     return JsonResponse({"image": upload.image.get_absolute_url()})

@@ -3,11 +3,11 @@
 from typing import Any
 
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods, require_POST
 
-from access.rules import permission_required, person, visible
+from access.rules import PersonRequest, permission_required, visible
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.operations import Operation
@@ -20,17 +20,17 @@ from ui.forms import add_refusal
 from ui.htmx import job_response, note_response, render_dialog
 
 
-def _volume(request: HttpRequest, pk: int) -> Volume:
+def _volume(request: PersonRequest, pk: int) -> Volume:
     return get_object_or_404(visible(request.user, Volume.objects.select_related("pool", "host")), pk=pk)
 
 
 def _answer(
-    request: HttpRequest, template: str, form: Form, operation: Operation | None, context: dict[str, Any]
+    request: PersonRequest, template: str, form: Form, operation: Operation | None, context: dict[str, Any]
 ) -> HttpResponse:
     """Start the job of a valid form, or show the dialog (again)."""
     if operation is not None:
         try:
-            return job_response(request, enqueue(operation, user=person(request)))
+            return job_response(request, enqueue(operation, user=request.user))
         except Refused as refused:
             add_refusal(form, refused)
     return render_dialog(request, template, {"form": form, **context}, status=422 if form.is_bound else 200)
@@ -38,7 +38,7 @@ def _answer(
 
 @require_http_methods(["GET", "POST"])
 @permission_required("storage.manage")
-def add_volume(request: HttpRequest, pk: int) -> HttpResponse:
+def add_volume(request: PersonRequest, pk: int) -> HttpResponse:
     pool = get_object_or_404(visible(request.user, Pool.objects.all()), pk=pk)
     form = VolumeForm(request.POST or None, pool=pool, hosts=hosts_with_pool(pool).order_by("name"))
     operation = None
@@ -52,7 +52,7 @@ def add_volume(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("storage.manage")
-def resize(request: HttpRequest, pk: int) -> HttpResponse:
+def resize(request: PersonRequest, pk: int) -> HttpResponse:
     volume = _volume(request, pk)
     form = SizeForm(
         request.POST or None, initial={"size": f"{volume.capacity_bytes / GIB:.4f}".rstrip("0").rstrip(".")}
@@ -65,7 +65,7 @@ def resize(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("storage.manage")
-def copy(request: HttpRequest, pk: int) -> HttpResponse:
+def copy(request: PersonRequest, pk: int) -> HttpResponse:
     volume = _volume(request, pk)
     stem, dot, ending = volume.name.rpartition(".")
     form = CopyForm(request.POST or None, initial={"name": f"{stem}-copy.{ending}" if dot else f"{volume.name}-copy"})
@@ -77,7 +77,7 @@ def copy(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @permission_required("storage.manage")
-def delete(request: HttpRequest, pk: int) -> HttpResponse:
+def delete(request: PersonRequest, pk: int) -> HttpResponse:
     volume = _volume(request, pk)
     form = Form(request.POST or None)
     operation = operations.DeleteVolume(volume) if request.method == "POST" else None
@@ -87,9 +87,9 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @permission_required("storage.manage")
-def forget(request: HttpRequest, pk: int) -> HttpResponse:
+def forget(request: PersonRequest, pk: int) -> HttpResponse:
     volume = _volume(request, pk)
     try:
-        return job_response(request, enqueue(operations.ForgetVolume(volume), user=person(request)))
+        return job_response(request, enqueue(operations.ForgetVolume(volume), user=request.user))
     except Refused as refused:
         return note_response(request, refused.message, volume.pool.get_absolute_url())
