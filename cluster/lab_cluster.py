@@ -65,7 +65,7 @@ class LabCluster:
         self._wait(list(Job.objects.filter(operation="hosts.preflight", target_key__in=[str(h.pk) for h in hosts])))
         self._do(AcceptHost(host) for host in self._again(fresh))
         self.say("Letting the hosts trust each other, for live migration")
-        self._do([TrustHosts(None)])
+        self._do([TrustHosts(None, {"hosts": [host.pk for host in hosts]})])  # toys: real hosts don't let them in
         self._wait_until_up(hosts)
         pool = self._pool(self._again(hosts))
         for name, path in self.facts["images"].items():
@@ -155,7 +155,7 @@ class LabCluster:
     def forget(self) -> None:
         """Remove Drover's records of the lab: hosts, their VMs, the pool that only they had, and its images."""
         hosts = self.rows()
-        self._do(by_name("hosts.remove")(host, {"forget_vms": True}) for host in hosts)
+        self._do(by_name("hosts.remove")(host, {"forget_vms": True, "remove_keys": True}) for host in hosts)
         pool = self._known_pool()
         if pool is not None and not pool.presences.exists():
             Image.objects.filter(pool=pool).delete()

@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from hosts.models import Host, NetworkOnHost
+from hosts.operations.reach import takes_part
 from storage.models import PoolOnHost
 from vms.models import Vm
 
@@ -109,14 +110,21 @@ def _weigh_host(vm: Vm, host: Host, mode: str, found: Destination) -> None:
     if not source.is_up:
         found.block(_("%(host)s, where the VM is, does not answer.") % {"host": source})
     if not source.trusts(host):
-        found.block(
-            _("%(source)s can't log in to %(host)s. Let the hosts trust each other (Hosts page).")
-            % {"source": source, "host": host}
-        )
+        found.block(_no_trust(source, host))
     _weigh_machine(vm, source, host, mode, found)
     offset = abs((host.clock_offset_s or 0.0) - (source.clock_offset_s or 0.0))
     if offset > CLOCK_TOLERANCE_S:
         found.warnings.append(_("The clocks differ by %(s).0f s: set up time synchronisation.") % {"s": offset})
+
+
+def _no_trust(source: Host, host: Host) -> str:
+    for machine in (source, host):
+        if machine.has_ssh and not takes_part(machine):
+            return _("%(host)s has no address that other hosts can use: enter one (its page).") % {"host": machine}
+    return _("%(source)s can't log in to %(host)s. Let the hosts trust each other (Hosts page).") % {
+        "source": source,
+        "host": host,
+    }
 
 
 def _weigh_machine(vm: Vm, source: Host, host: Host, mode: str, found: Destination) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from hosts.models import Host
+from hosts.operations.reach import takes_part
 from hosts.states import Level, Transport
 from virt.survey import Hypervisor, Machine
 
@@ -269,7 +270,7 @@ def check_names(found: Found) -> Check | None:
 
 
 def check_peers(found: Found) -> Check | None:
-    if not found.host.has_ssh:
+    if not takes_part(found.host):
         return None
     title = _("Way to the other hosts")
     if not found.others:

@@ -10,7 +10,7 @@ from hosts import sync
 from hosts.models import Host
 from hosts.operations.base import HostOperation
 from hosts.operations.checks import Found, all_checks
-from hosts.operations.reach import why_not
+from hosts.operations.reach import takes_part, why_not
 from hosts.states import Level, Transport
 from jobs.operations import register
 from jobs.run import Run
@@ -77,11 +77,11 @@ class PreflightHost(HostOperation):
 
     def _try_peers(self, run: Run, found: Found) -> None:
         host = self.target
-        if found.machine is None or not found.others:
+        if found.machine is None or not takes_part(host):
             return
         run.progress(70, _("Trying the way to the other hosts"))
         trusted = []
-        for other in found.others:
+        for other in filter(takes_part, found.others):
             there, back = why_not(host, other), why_not(other, host)
             found.reached[other.pk] = there or back
             if other.has_ssh and not there:

@@ -3,6 +3,7 @@
 from django.utils.translation import gettext as _
 
 from hosts.models import Host
+from hosts.states import Transport
 from virt import ssh
 from virt.errors import VirtError
 from virt.ssh import CommandFailed
@@ -13,6 +14,11 @@ FIRST_PORT = 49152  # QEMU's default for incoming migrations (libvirt's qemu.con
 PORT_SCRIPT = 'exec 3<>"/dev/tcp/$1/$2"'
 # ssh on the host ends with 255 as our own ssh to it would: another number tells the two apart.
 NOT_255 = '"$@" || exit 1'
+
+
+def takes_part(host: Host) -> bool:
+    """Whether VMs can move to it and from it at all. This machine takes part once it has an address for the others."""
+    return host.has_ssh and (host.transport != Transport.LOCAL or bool(host.address))
 
 
 def login_command(destination: Host, *command: str) -> list[str]:
@@ -26,8 +32,9 @@ def why_not(source: Host, destination: Host) -> str:
     """Why VMs can't move from one host to the other, in plain words; "" if they can. Blocks up to some 20 s."""
     if not source.has_ssh or not destination.has_ssh:
         return ""
-    if not destination.address:
-        return _("%(host)s has no address that other hosts can use; enter one.") % {"host": destination}
+    for host in (destination, source):
+        if not takes_part(host):
+            return _("%(host)s has no address that other hosts can use; enter one.") % {"host": host}
     try:
         ssh.run(source.target, ["sh", "-c", NOT_255, "drover", *login_command(destination, "true")], timeout_s=20)
     except CommandFailed as error:
@@ -54,7 +61,7 @@ def _port_is_closed(source: Host, destination: Host) -> str:
     except CommandFailed as answer:
         if "refused" in answer.technical.lower():
             return ""
-        return _("a firewall keeps %(source)s from port %(port)s of %(address)s (QEMU uses 49152 to 49215).") % {
+        return _("A firewall keeps %(source)s from port %(port)s of %(address)s (QEMU uses 49152 to 49215).") % {
             "source": source,
             "port": FIRST_PORT,
             "address": address,

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy
 
 from hosts.models import Host
 from hosts.operations.base import chosen_hosts
-from hosts.operations.reach import why_not
-from hosts.states import Transport
+from hosts.operations.reach import takes_part, why_not
+from hosts.states import HostState, Transport
 from jobs.errors import Failed, Refused
 from jobs.operations import Lock, Operation, register
 from jobs.run import Run
@@ -73,7 +73,10 @@ def migration_key_line(public_key: str, host: Host) -> str:
 
 @register
 class TrustHosts(Operation):
-    """Make a migration key on each host, give its public half and all host keys to the others, and try every pair."""
+    """Make a migration key on each host, give its public half and all host keys to the others, and try every pair.
+
+    params: hosts, for a circle of its own that the rest of the cluster does not let in (the lab); otherwise all.
+    """
 
     name = "hosts.trust"
     verb = gettext_lazy("Make the hosts trust each other")
@@ -87,8 +90,8 @@ class TrustHosts(Operation):
             raise Refused(_("This needs two hosts that are reached by SSH."))
 
     def _hosts(self) -> list[Host]:
-        """Everybody: a list would leave out hosts that must know a new one."""
-        return [host for host in chosen_hosts([]) if host.has_ssh]
+        """Everybody, if not told otherwise: a list would leave out hosts that must know a new one."""
+        return [host for host in chosen_hosts(self.params.get("hosts", [])) if takes_part(host)]
 
     def run(self, run: Run) -> dict[str, Any]:
         """Hosts that do not answer are left out and named. Raises Failed if some pair can't migrate afterwards."""
@@ -112,7 +115,7 @@ class TrustHosts(Operation):
         failed = _try_pairs(run, [member.host for member in members])
         live.publish("hosts", *(f"host.{member.host.pk}" for member in members))
         if failed or silent:
-            reasons = [*failed, *(f"{name}: {why}" for name, why in silent.items())]
+            reasons = list(dict.fromkeys([*failed, *(f"{name}: {why}" for name, why in silent.items())]))
             raise Failed(" ".join(reasons[:6]), "\n".join(reasons))
         return {"hosts": [member.host.name for member in members], "pairs": len(members) * (len(members) - 1)}
 
@@ -157,13 +160,14 @@ def _try_pairs(run: Run, hosts: list[Host]) -> list[str]:
     failed = []
     for (source, destination), reason in zip(pairs, reasons, strict=True):
         if reason:
-            failed.append(reason[:1].upper() + reason[1:])
+            failed.append(reason)
             run.warn(f"{source} → {destination}: {reason}")
         else:
             trusted[source.pk].append(destination.pk)
             run.log(_("%(source)s → %(destination)s: works") % {"source": source, "destination": destination})
+    tried = {host.pk for host in hosts}
     for host in hosts:
-        host.trusted_hosts = trusted[host.pk]
+        host.trusted_hosts = sorted(trusted[host.pk] + [pk for pk in host.trusted_hosts if pk not in tried])
         host.save(update_fields=["trusted_hosts"])
     return failed
 
@@ -173,6 +177,9 @@ def withdraw(host: Host, others: list[Host]) -> dict[str, str]:
     silent: dict[str, str] = {}
     for other in others:
         if not other.has_ssh:
+            continue
+        if other.observed_state == HostState.UNREACHABLE:
+            silent[other.name] = _("The host does not answer.")
             continue
         try:
             for path in (AUTHORIZED, KNOWN):

@@ -13,6 +13,7 @@ from access.models import User
 from access.rules import PersonRequest, can, permission_required, visible
 from hosts import metrics
 from hosts.models import ClusterCpu, Host, NetworkOnHost
+from hosts.operations.reach import takes_part
 from hosts.states import HostState, Level
 from jobs.models import Job
 from jobs.operations import by_name
@@ -69,14 +70,16 @@ def _count_vms(hosts: Any) -> None:
 def _cluster(user: User) -> dict[str, Any]:
     """What concerns all hosts: those being added, the common CPU, who trusts whom."""
     rows = Host.objects.all()
-    hosts = list(rows.filter(is_managed=True).only("pk", "name", "transport", "trusted_hosts", "observed_state"))
-    members = [host for host in hosts if host.has_ssh]
+    columns = ("pk", "name", "transport", "address", "trusted_hosts", "observed_state")
+    hosts = list(rows.filter(is_managed=True).only(*columns))
+    members = [host for host in hosts if takes_part(host)]
     return {
         "number": len(hosts),
         "up": sum(host.is_up for host in hosts),
         "adding": list(rows.filter(is_managed=False).defer(*BIG)),
         "cpus": _cpus(hosts),
         "members": members,
+        "left_out": next((host for host in hosts if host.has_ssh and not takes_part(host)), None),
         "can_manage": can(user, "hosts.manage"),
         **_trust(members),
     }

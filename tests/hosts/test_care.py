@@ -170,6 +170,17 @@ def test_trust_needs_two(admin: User) -> None:
         engine.enqueue(TrustHosts(), user=admin)
 
 
+def test_trust_leaves_this_machine_out_until_others_can_reach_it(admin: User, admin_client: Client) -> None:
+    here = make_host("here", transport="local", address="")
+    make_host("one", transport="ssh")
+    with pytest.raises(Refused, match="two hosts"):
+        engine.enqueue(TrustHosts(), user=admin)
+    assert "here takes no part" in admin_client.get("/hosts/cluster").content.decode()
+    Host.objects.filter(pk=here.pk).update(address="192.0.2.7")
+    engine.enqueue(TrustHosts(), user=admin)
+    assert "here takes no part" not in admin_client.get("/hosts/cluster").content.decode()
+
+
 def test_reading_everything_anew(do: Do, simulated: Callable[..., Host], admin: User) -> None:
     host = simulated("alpha")
     assert do(by_name("hosts.refresh")(host), admin).state == State.SUCCEEDED

@@ -305,6 +305,22 @@ def test_hosts_trust_each_other(lab: Lab, lab_hosts: list[Host], do: Do, admin: 
     assert do(by_name("hosts.trust")(), admin).state == State.SUCCEEDED
 
 
+def test_trust_in_a_circle_of_its_own(lab: Lab, lab_hosts: list[Host], do: Do, admin: User) -> None:
+    one, two, three = lab_hosts
+    here = Host.objects.create(name="here", transport="local", trusted_hosts=[three.pk])
+    Host.objects.filter(pk=one.pk).update(trusted_hosts=[three.pk])
+    own = Path("/root/.ssh/authorized_keys")
+    before = own.read_text() if own.exists() else ""
+    lab.ssh("vmhost3", f"sed -i '/{MARK}$/d' {AUTHORIZED}")
+    job = do(by_name("hosts.trust")(None, {"hosts": [one.pk, two.pk, here.pk]}), admin)
+    assert job.state == State.SUCCEEDED, (job.error, job.technical)
+    assert job.result["pairs"] == 2
+    assert MARK not in lab.ssh("vmhost3", f"cat {AUTHORIZED}")
+    assert (own.read_text() if own.exists() else "") == before
+    one.refresh_from_db()
+    assert one.trusted_hosts == [two.pk, three.pk]
+
+
 def test_trust_names_the_host_that_does_not_answer(lab: Lab, lab_hosts: list[Host], do: Do, admin: User) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

@@ -99,6 +99,13 @@ def test_no_trust_between_hosts(vm: Vm, three: list[Host]) -> None:
     assert reasons(vm, three[1]) == ""
 
 
+def test_this_machine_needs_an_address_first(vm: Vm, three: list[Host]) -> None:
+    Host.objects.update(transport=Transport.SSH)
+    Host.objects.filter(pk=three[1].pk).update(transport=Transport.LOCAL, address="")
+    vm.refresh_from_db()
+    assert "vmhost2 has no address" in reasons(vm, three[1])
+
+
 def test_machine_type_unknown_there(vm: Vm, three: list[Host]) -> None:
     vm.hardware["machine"] = "pc-q35-9.2"
     Host.objects.filter(pk=three[1].pk).update(machine_types=["pc-q35-7.2"])
