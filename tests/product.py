@@ -139,7 +139,7 @@ class Product:
             try:
                 found = self.api("GET", f"/jobs/{job_id}")
             except ApiError as error:
-                if error.status not in {502, 504}:  # the web process is being restarted
+                if error.status not in {502, 503, 504}:  # the web process is being restarted
                     raise
             if found.get("state") in ENDED:
                 return found
