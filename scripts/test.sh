@@ -29,12 +29,16 @@ clean_up() {
   rm -rf "$work"
 }
 
-# run NAME MARKS [VARIABLE=VALUE...]: one part of the tests
+# run NAME MARKS [OPTION...] [VARIABLE=VALUE...]: one part of the tests
 run() {
-  local name=$1 marks=$2 began=$SECONDS
+  local name=$1 marks=$2 began=$SECONDS options=()
   shift 2
+  while [[ ${1-} == -* ]]; do
+    options+=("$1")
+    shift
+  done
   say "== $name =="
-  if env DROVER_TEST_VAR="$work/var" "$@" .venv/bin/python -m pytest --basetemp="$work/pytest" --durations=5 -m "$marks"; then
+  if env DROVER_TEST_VAR="$work/var" "$@" .venv/bin/python -m pytest --basetemp="$work/pytest" --durations=10 "${options[@]}" -m "$marks"; then
     PARTS+=("$name: passed in $((SECONDS - began)) s")
   else
     PARTS+=("$name: FAILED after $((SECONDS - began)) s")
@@ -50,7 +54,7 @@ trap clean_up EXIT
 trap 'exit 1' INT TERM
 scripts/check.sh || failed=1
 if url=$(scripts/postgres.sh start "$work/postgres"); then
-  run postgres "not lab and not e2e and not processes" DATABASE_URL="$url"
+  run postgres "not lab and not e2e and not processes" --numprocesses=auto --dist=worksteal DATABASE_URL="$url"
 else
   failed=1
 fi
