@@ -18,12 +18,18 @@ class Cluster:
 
     product: Product
     lab: Lab
+    found: frozenset[str] = frozenset()  # files that lay on the shared pool before this product came
 
     def host_id(self, name: str) -> int:
         return next(int(host["id"]) for host in self.product.api("GET", "/hosts/") if host["name"] == name)
 
     def pool_id(self) -> int:
         return next(int(pool["id"]) for pool in self.product.api("GET", "/pools/") if pool["name"] == POOL)
+
+    def files(self) -> set[str]:
+        """What lies on the shared pool."""
+        script = f"ls -1 $(virsh pool-dumpxml {POOL} | sed -n 's|.*<path>\\(.*\\)</path>.*|\\1|p')"
+        return set(self.lab.ssh("vmhost1", script).split()) - {"lost+found"}
 
     def wish(self, name: str, *, host: str | None = None, user_data: str = "", **more: Any) -> dict[str, Any]:
         """What POST /vms takes for a tiny VM on the shared pool."""

@@ -1,7 +1,10 @@
 """Fixtures for every test: people, a channel layer in memory, the lab."""
 
 import os
+import subprocess
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,22 @@ def cluster(lab: labkit.Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     try:
         product.start()
         product.manage("lab_adopt", str(lab.file))
-        yield Cluster(product, lab)
+        known = Cluster(product, lab)
+        yield replace(known, found=frozenset(known.files()))
     finally:
         product.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Redis of the tests' own."""
+    path = tmp_path_factory.mktemp("redis") / "redis.sock"
+    words = ["--unixsocket", str(path), "--port", "0", "--save", "", "--loglevel", "warning"]
+    process = subprocess.Popen(["redis-server", *words], stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 10
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    yield path
+    process.terminate()
+    process.wait()

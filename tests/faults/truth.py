@@ -5,7 +5,7 @@ import time
 from contextlib import closing
 from typing import Any
 
-from tests.clusterkit import POOL, Cluster
+from tests.clusterkit import Cluster
 
 VM_HOSTS = ("vmhost1", "vmhost2", "vmhost3")
 WORDS = {"running": "running", "paused": "paused", "shut off": "off", "in shutdown": "shutting-down"}
@@ -45,16 +45,12 @@ def in_database(cluster: Cluster) -> dict[str, dict[str, tuple[str, str]]]:
     return found
 
 
-def files_on_pool(cluster: Cluster) -> set[str]:
-    path = rows(cluster, "SELECT target_path FROM storage_pool WHERE name = ?", POOL)[0][0]
-    return {name for name in cluster.lab.ssh("vmhost1", f"ls -1 {path}").split() if name != "lost+found"}
-
-
 def orphans(cluster: Cluster) -> set[str]:
     """Files on the shared pool that belong to no VM: Drover puts the beginning of the VM's UUID into their names."""
     images = {path.rpartition("/")[2] for (path,) in rows(cluster, "SELECT path FROM storage_image")}
     known = [uuid[:8] for (uuid,) in rows(cluster, "SELECT uuid FROM vms_vm")]
-    return {name for name in files_on_pool(cluster) - images if not any(f"-{stem}" in name for stem in known)}
+    strange = cluster.files() - images - cluster.found
+    return {name for name in strange if not any(f"-{stem}" in name for stem in known)}
 
 
 def until_agreed(cluster: Cluster, within_s: float = 45) -> None:
