@@ -6,18 +6,21 @@ import time
 from collections import deque
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from access.rules import can, visible
 from jobs.models import Job
 from ui.live import group_name
+from vms import screens
 from vms.models import Vm
 
 MAX_TOPICS = 500
 MAX_BYTES = 64 * 1024
 MAX_MESSAGES, PER_S = 200, 10.0  # far more than any page of ours says what it watches
-VM_TOPIC = re.compile(r"vm\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+VM_TOPIC, SCREEN_TOPIC = re.compile(rf"vm\.{UUID}"), re.compile(rf"screen\.{UUID}")
 JOB_TOPIC = re.compile(r"job\.[1-9][0-9]{0,17}")
 KIND_TOPIC = re.compile(r"[a-z]+(\.[0-9]{1,18})?")
 PERMISSION = {
@@ -37,15 +40,21 @@ PERMISSION = {
 def may_watch(user: Any, topics: set[str]) -> set[str]:
     """Those of the topics that this person may hear of: a VM's or job's if they may see it, a kind's by permission.
 
+    A VM's screen is for those who may open its console.
+
     Two queries, however many topics are asked for.
     """
-    vms = {topic.removeprefix("vm."): topic for topic in topics if VM_TOPIC.fullmatch(topic)}
+    of_vms = {topic for topic in topics if VM_TOPIC.fullmatch(topic)}
+    if can(user, "vms.console"):
+        of_vms |= {topic for topic in topics if SCREEN_TOPIC.fullmatch(topic)}
+    vms = {topic.partition(".")[2] for topic in of_vms}
     jobs = {int(topic.removeprefix("job.")): topic for topic in topics if JOB_TOPIC.fullmatch(topic)}
     seen_vms = visible(user, Vm.objects.filter(uuid__in=vms)).values_list("uuid", flat=True) if vms else ()
     seen_jobs = visible(user, Job.objects.filter(pk__in=jobs)).values_list("pk", flat=True) if jobs else ()
     granted = {kind for kind, permission in PERMISSION.items() if can(user, permission)}
     by_kind = {topic for topic in topics if KIND_TOPIC.fullmatch(topic) and topic.partition(".")[0] in granted}
-    return by_kind | {vms[str(uuid)] for uuid in seen_vms} | {jobs[pk] for pk in seen_jobs}
+    seen = {str(uuid) for uuid in seen_vms}
+    return by_kind | {topic for topic in of_vms if topic.partition(".")[2] in seen} | {jobs[pk] for pk in seen_jobs}
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
@@ -84,8 +93,10 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             await self.channel_layer.group_discard(group_name(topic), self.channel_name)
         for topic in allowed - self.topics:
             await self.channel_layer.group_add(group_name(topic), self.channel_name)
-        self.topics = allowed
+        begun, self.topics = allowed - self.topics, allowed
         await self.send_json({"watching": sorted(allowed)})
+        for topic in begun:
+            await self.look(topic)
 
     @database_sync_to_async
     def allowed(self, topics: set[str]) -> set[str]:
@@ -97,3 +108,10 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     async def live_message(self, event: dict[str, Any]) -> None:
         await self.send_json(event["data"])
+        await self.look(str(event["data"].get("topic", "")))
+
+    async def look(self, topic: str) -> None:
+        """A page that shows a screen goes on looking at it: said again with each picture and each change of its VM."""
+        kind, _dot, uuid = topic.partition(".")
+        if kind in {"vm", "screen"} and screens.topic(uuid) in self.topics:
+            await sync_to_async(screens.look, thread_sensitive=False)(uuid)

@@ -16,6 +16,7 @@ urlpatterns = [
     path("<uuid:uuid>/head", pages.head, name="head"),
     path("<uuid:uuid>/facts", pages.facts, name="facts"),
     path("<uuid:uuid>/thumbnail", pages.thumbnail, name="thumbnail"),
+    path("<uuid:uuid>/screen.png", pages.screen, name="screen"),
     path("<uuid:uuid>/row", lists.row, name="row"),
     path("<uuid:uuid>/menu", pages.actions_menu, name="menu"),
     path("<uuid:uuid>/hardware", pages.hardware, name="hardware"),

@@ -63,8 +63,8 @@ class Chores:
         self._watch = watch
         self._store = store
         self._crew = crew
-        self._side = Side(watch, crew)
-        self._pools = PoolReader(watch, store, self._side)
+        self.side = Side(watch, crew)
+        self._pools = PoolReader(watch, store, self.side)
         self._begun = False
         self._pulse = Pulse()
         self._running: set[str] = set()
@@ -103,7 +103,7 @@ class Chores:
 
     def disconnected(self) -> None:
         self._begun = False
-        self._side.disconnected()
+        self.side.disconnected()
 
     def due_at(self) -> float:
         """When the host's thread must come back before its next sweep: regular chores wait for that."""
@@ -177,7 +177,7 @@ class Chores:
         if host is None:
             return
         domain_type = hosts_sync.domain_type_of(host, machine)
-        hypervisor = self._side.ask("facts", FACTS_S, survey.hypervisor, domain_type, with_lists=False)
+        hypervisor = self.side.ask("facts", FACTS_S, survey.hypervisor, domain_type, with_lists=False)
         if self._store.run(hosts_sync.same_machine, watch.host_id, hypervisor.uuid) is not None:
             watch.reidentify()
             return
@@ -193,13 +193,13 @@ class Chores:
 
     def _read_networks(self) -> None:
         read_at = timezone.now()
-        found = self._side.ask("networks", CALL_S, read_networks)
+        found = self.side.ask("networks", CALL_S, read_networks)
         leases = {one.name: self._leases(one.name) for one in found if one.is_active}
         self._active_networks = [one.name for one in found if one.is_active]
         self._store.run(hosts_sync.store_networks, self._watch.host_id, found, leases, read_at)
 
     def _leases(self, network: str) -> list[Lease]:
-        return self._side.ask("networks", CALL_S, read_leases, network)
+        return self.side.ask("networks", CALL_S, read_leases, network)
 
     def _read_again(self) -> None:
         count = -(-len(self._all) // ROUND)
@@ -218,7 +218,7 @@ class Chores:
                 seen.setdefault(lease.mac, []).insert(0, lease.ip)
         for uuid in self._one_by_one():
             for source in (LEASE, ARP):
-                for mac, ip in self._side.ask("addresses", CALL_S, read_addresses, uuid, source):
+                for mac, ip in self.side.ask("addresses", CALL_S, read_addresses, uuid, source):
                     seen.setdefault(mac, []).append(ip)
         self._ask_agents()
         known = self._store.run(vms_sync.store_addresses, self._watch.host_id, seen, dict(self._told))
@@ -241,7 +241,7 @@ class Chores:
             if uuid not in self._running:
                 continue
             try:
-                answer = self._side.ask(f"agent {uuid}", AGENT_S, read_addresses, uuid, AGENT)
+                answer = self.side.ask(f"agent {uuid}", AGENT_S, read_addresses, uuid, AGENT)
             except Late:
                 continue
             if answer:

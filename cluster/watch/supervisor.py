@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from cluster.watch.crew import Crew
 from cluster.watch.host import HostWatch
 from cluster.watch.leases import Leases, age_of
+from cluster.watch.screens import Screens
 from cluster.watch.store import Store
 from hosts.models import Host
 from virt.errors import HostUnreachable
@@ -30,6 +31,7 @@ class Supervisor:
         self.stopping = threading.Event()
         self._store = Store()
         self._crew = Crew()
+        self._screens = Screens(self._store, self._crew)
         self._watches: dict[int, HostWatch] = {}
         self._given_up: dict[int, list[HostWatch]] = {}
         self._compare_at = 0.0
@@ -58,6 +60,7 @@ class Supervisor:
         if mine - set(self._watches) or now >= self._compare_at:
             self._compare_at = now + COMPARE_EVERY_S
             self._start(self._store.run_now(self._hosts, mine))
+        self._screens.tick(self._watches)
 
     def _hosts(self, ids: set[int]) -> list[Host]:
         columns = ("name", "transport", "address", "port", "username", "path", "host_keys", "uuid", "seen_at")

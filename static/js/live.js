@@ -17,7 +17,9 @@ const topicsOf = (element) => element.dataset.live.split(/\s+/).filter(Boolean);
 const liveElements = () => [...document.querySelectorAll("[data-live]")];
 
 function watch() {
-  const topics = [...new Set(liveElements().flatMap(topicsOf))].sort().slice(0, 500);
+  // nobody looks at a screen on a hidden page: no picture of it is taken meanwhile
+  const isShown = (topic) => !document.hidden || !topic.startsWith("screen.");
+  const topics = [...new Set(liveElements().flatMap(topicsOf))].filter(isShown).sort().slice(0, 500);
   const text = JSON.stringify({ watch: topics });
   if (socket?.readyState !== WebSocket.OPEN || text === watched) return;
   watched = text;
@@ -120,6 +122,7 @@ document.addEventListener("htmx:afterRequest", finished);
 document.addEventListener("htmx:afterSettle", watch);
 document.addEventListener("drover:watch", watch);
 document.addEventListener("visibilitychange", () => {
+  watch();
   if (document.hidden || !missedWhileHidden) return;
   missedWhileHidden = false;
   refreshAll();

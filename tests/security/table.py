@@ -161,6 +161,7 @@ TABLE: dict[str, Row] = {
     "vms:forget": vm(OPERATOR, BOTH),
     "vms:start_anyway": vm(OWN, BOTH),
     "vms:thumbnail": vm(OWN, GET),
+    "vms:screen": vm(OWN, GET),
     "vms:migrate": vm(OPERATOR, BOTH),
     "vms:migration": vm(OWN, GET),
     "vms:migration_series": vm(OWN, GET, "migration.pk"),

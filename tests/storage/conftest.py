@@ -1,7 +1,5 @@
 """Hosts on libvirt's simulated driver, jobs that run in the test's own thread, a Redis of its own, pools in the lab."""
 
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,21 +81,6 @@ def make_image(pool: Pool, name: str = "debian-12", version: str = "1", **more: 
 @pytest.fixture
 def image(db: None) -> Image:
     return make_image(make_pool("vms"))
-
-
-@pytest.fixture(scope="session")
-def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Redis of the tests' own."""
-    path = tmp_path_factory.mktemp("redis") / "redis.sock"
-    words = ["--unixsocket", str(path), "--port", "0", "--save", "", "--loglevel", "warning"]
-    process = subprocess.Popen(["redis-server", *words], stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 10
-    while not path.exists():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    yield path
-    process.terminate()
-    process.wait()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from hosts import metrics
 from jobs.models import Job
 from ui.forms import number_in
 from ui.htmx import is_partial, render_dialog
+from vms import screens
 from vms.actions import main_action, menu
 from vms.disks import disks_of
 from vms.migration_views import story
@@ -51,6 +52,7 @@ def detail(request: PersonRequest, uuid: UUID) -> HttpResponse:
         **frame(request, vm, "summary"),
         "troubles": troubles(vm, request.user),
         "migration": migration,
+        "picture": picture(vm) if can(request.user, "vms.console") else None,
         **story(migration),
     }
     return render(request, "vms/detail.html", context)
@@ -79,11 +81,26 @@ def facts(request: PersonRequest, uuid: UUID) -> HttpResponse:
 @require_GET
 @permission_required("vms.view")
 def thumbnail(request: PersonRequest, uuid: UUID) -> HttpResponse:
-    """The way to its screen, while it has one."""
+    """What its screen showed some seconds ago, and the way to it."""
     if is_gone(request, uuid):
         return HttpResponse(status=204)
-    context = {"vm": find_vm(request, uuid), "may_console": can(request.user, "vms.console")}
+    vm, may_console = find_vm(request, uuid), can(request.user, "vms.console")
+    context = {"vm": vm, "may_console": may_console, "picture": picture(vm) if may_console else None}
     return render(request, "vms/_thumbnail.html", context)
+
+
+def picture(vm: Vm) -> screens.Picture | None:
+    return screens.last(vm.uuid) if vm.is_alive else None
+
+
+@require_GET
+@permission_required("vms.console")
+def screen(request: PersonRequest, uuid: UUID) -> HttpResponse:
+    """The last picture that `watch` took of its screen, as PNG."""
+    last = screens.last(find_vm(request, uuid).uuid, with_png=True)
+    if last is None:
+        return HttpResponse(status=204)
+    return HttpResponse(last.png, content_type="image/png", headers={"Cache-Control": "private, no-store"})
 
 
 @require_GET

@@ -1,0 +1,83 @@
+"""Pictures of screens that somebody looks at: who wants one, and the last one taken. Only in Redis, for a minute.
+
+A page that shows a VM's screen hears the topic "screen.<uuid>" on the live socket, which says `look` while it is open.
+`watch` takes a picture of what is `looked_at` every few seconds, keeps it here and publishes the topic.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from django.conf import settings
+
+log = logging.getLogger(__name__)
+LOOK_S = 20  # a look is over this long after it was last said
+KEEP_S = 60
+LOOKED_AT = "drover:screens"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """When it was taken, and the PNG unless only the time was asked for."""
+
+    taken_at: datetime
+    png: bytes = b""
+
+    @property
+    def stamp(self) -> int:
+        """In an address: another picture, another address."""
+        return int(self.taken_at.timestamp() * 1000)
+
+
+def topic(uuid: object) -> str:
+    return f"screen.{uuid}"
+
+
+def look(uuid: str) -> None:
+    """Somebody looks at this VM's screen now."""
+    try:
+        with _client() as client:
+            client.zadd(LOOKED_AT, {uuid: time.time() + LOOK_S})
+    except redis.RedisError as error:
+        log.warning("no picture of %s is asked for: %s", uuid, error)
+
+
+def looked_at() -> list[str]:
+    """UUIDs of the VMs whose screens somebody looks at. Raises RedisError."""
+    with _client() as client:
+        client.zremrangebyscore(LOOKED_AT, "-inf", time.time())
+        uuids: list[Any] = client.zrange(LOOKED_AT, 0, -1)
+    return [uuid.decode() for uuid in uuids]
+
+
+def keep(uuid: str, png: bytes) -> None:
+    """The picture of now. Raises RedisError."""
+    with _client() as client, client.pipeline() as together:
+        together.hset(_key(uuid), mapping={"at": repr(time.time()), "png": png})
+        together.expire(_key(uuid), KEEP_S)
+        together.execute()
+
+
+def last(uuid: object, *, with_png: bool = False) -> Picture | None:
+    """The last picture of the last minute."""
+    found: list[Any]
+    try:
+        with _client() as client:
+            found = client.hmget(_key(uuid), ["at", "png"] if with_png else ["at"])
+    except redis.RedisError as error:
+        log.warning("the picture of %s is not read: %s", uuid, error)
+        return None
+    at, *png = found
+    return None if at is None else Picture(datetime.fromtimestamp(float(at), UTC), *png)
+
+
+def _key(uuid: object) -> str:
+    return f"drover:screen:{uuid}"
+
+
+def _client() -> "redis.Redis":
+    # with time-outs: a Redis that hangs must not hold a page
+    return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=0.5, socket_timeout=1)
