@@ -4,7 +4,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 
-from api import hosts, jobs, problems, storage, vms
+from api import hosts, images, jobs, networks, pools, problems, uploads, vms
 from api.auth import AUTH, reader_required
 
 api = NinjaAPI(
@@ -17,8 +17,10 @@ api = NinjaAPI(
     docs_decorator=reader_required,
 )
 api.add_router("/hosts", hosts.router)
-api.add_router("/pools", storage.pools)
-api.add_router("/images", storage.images)
+api.add_router("/networks", networks.router)
+api.add_router("/pools", pools.router)
+api.add_router("/images", images.router)
+api.add_router("/uploads", uploads.router)
 api.add_router("/vms", vms.router)
 api.add_router("/jobs", jobs.router)
 problems.install(api)

@@ -7,12 +7,15 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from api.forms import Invalid
 from jobs.errors import Refused
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> HttpResponse:
+    """`retry_after_s` also becomes the header that says when to ask again."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
-    return JsonResponse(body, status=status, content_type="application/problem+json")
+    headers = {"Retry-After": str(more["retry_after_s"])} if "retry_after_s" in more else None
+    return JsonResponse(body, status=status, content_type="application/problem+json", headers=headers)
 
 
 def _refused(_request: HttpRequest, error: Any) -> HttpResponse:
@@ -25,6 +28,12 @@ def _invalid(_request: HttpRequest, error: Any) -> HttpResponse:
     return problem(422, "Invalid", "; ".join(f"{one['field']}: {one['message']}" for one in errors), errors=errors)
 
 
+def _wrong_form(_request: HttpRequest, error: Any) -> HttpResponse:
+    errors = [{"field": field, "message": text} for field, texts in error.errors.items() for text in texts]
+    detail = "; ".join(f"{one['field']}: {one['message']}" if one["field"] else one["message"] for one in errors)
+    return problem(422, "Invalid", detail, field=errors[0]["field"], errors=errors)
+
+
 def _http_error(_request: HttpRequest, error: Any) -> HttpResponse:
     return problem(error.status_code, "Error", str(error))
 
@@ -33,6 +42,7 @@ def install(api: NinjaAPI) -> None:
     """Answer every error of the API as problem details."""
     api.add_exception_handler(Refused, _refused)
     api.add_exception_handler(ValidationError, _invalid)
+    api.add_exception_handler(Invalid, _wrong_form)
     api.add_exception_handler(Http404, lambda _r, _e: problem(404, "Not found", "There is no such thing."))
     api.add_exception_handler(
         PermissionDenied, lambda _r, _e: problem(403, "Forbidden", "You have no right to do this.")

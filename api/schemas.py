@@ -1,11 +1,41 @@
 """What the API gives and takes. Sizes in bytes, times in ISO 8601, VMs by UUID, everything else by number."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import Field
+from pydantic import Field, field_validator
+
+from storage.uploads import CHUNK_BYTES
+
+
+class In(Schema):
+    """What a call takes: text that a database can keep."""
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _can_be_kept(cls, value: Any) -> Any:
+        if not all(can_be_kept(text) for text in texts_in(value)):
+            raise ValueError("This holds a character that can't be kept.")
+        return value
+
+
+def texts_in(value: Any) -> list[str]:
+    """All texts in a value, also within lists and objects."""
+    if isinstance(value, dict):
+        return [text for pair in value.items() for part in pair for text in texts_in(part)]
+    if isinstance(value, list):
+        return [text for part in value for text in texts_in(part)]
+    return [value] if isinstance(value, str) else []
+
+
+def can_be_kept(text: str) -> bool:
+    """PostgreSQL takes no NUL; half of a surrogate pair (JSON can spell it) is no character at all."""
+    return "\0" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
+Key = Annotated[int, Field(ge=1, le=2**63 - 1)]  # a row's number, as far as a database can count
 
 
 class HostOut(Schema):
@@ -13,6 +43,7 @@ class HostOut(Schema):
     name: str
     state: str
     seen_at: datetime | None
+    is_managed: bool
     maintenance: bool
     address: str
     uuid: UUID | None
@@ -30,19 +61,115 @@ class HostOut(Schema):
     last_error: str
 
 
-class HostIn(Schema):
-    """Adds a host whose keys are known: the fingerprints are not asked for again."""
-
-    name: str
-    transport: Literal["ssh", "tcp", "tls"] = "ssh"
-    address: str
-    port: int = 0
+class HostIn(In):
+    address: str = Field(description="host name or IP address, as Drover and the other hosts reach it")
+    name: str = Field("", description="empty: the address")
+    transport: Literal["ssh", "tls", "tcp"] = "ssh"
+    port: int | None = Field(None, description="empty: 22, or libvirt's own port")
     username: str = "root"
-    host_keys: list[tuple[str, str]] = Field(default=[], description='[["ssh-ed25519", "<base64>"], ...]')
+    migration_address: str = Field("", description="if VMs shall move over another network")
 
 
-class OnIn(Schema):
+class HostChangeIn(In):
+    address: str = ""
+    name: str = ""
+    transport: Literal["ssh", "tls", "tcp"] = "ssh"
+    port: int | None = None
+    username: str = "root"
+    migration_address: str = ""
+
+
+class HostKeyOut(Schema):
+    kind: str
+    fingerprint: str
+
+
+class CheckOut(Schema):
+    key: str
+    title: str
+    level: str
+    text: str
+    cure: str
+
+
+class SetupOut(Schema):
+    """The steps: keys, login, check; empty when the host belongs to the cluster."""
+
+    id: int
+    name: str
+    is_managed: bool
+    step: str = Field(alias="setup_step")
+    offered: list[HostKeyOut] = Field(description="the keys the host shows: compare them with what its console says")
+    offered_at: datetime | None
+    pinned: list[HostKeyOut] = Field(alias="pinned_keys")
+    public_key: str = Field(description="Drover's, for the account's authorized_keys")
+    checks: list[CheckOut] = Field(alias="preflight")
+    checked_at: datetime | None = Field(alias="preflight_at")
+
+
+class FingerprintsIn(In):
+    fingerprints: list[str] = Field(description='["SHA256:...", ...]: those you compared, and all the host shows')
+
+
+class PasswordIn(In):
+    password: str
+
+
+class NameIn(In):
+    name: str = Field(description="the host's name, to confirm")
+
+
+class RemoveHostIn(NameIn):
+    remove_keys: bool = Field(True, description="take Drover's key off the host, its migration key off the others")
+    forget_vms: bool = Field(False, description="also forget its VMs: owners, tags, history")
+
+
+class MaintenanceIn(In):
     on: bool
+    note: str = Field("", description="why, for the others")
+
+
+class EvacuateIn(In):
+    include_off: bool = Field(False, description="also move VMs that are off")
+
+
+class HostsIn(In):
+    hosts: list[Key]
+
+
+class NetworkPresenceOut(Schema):
+    host_id: int
+    is_active: bool
+    autostart: bool
+    bridge: str
+    seen_at: datetime | None
+    missing_since: datetime | None
+
+
+class NetworkOut(Schema):
+    id: int
+    name: str
+    mode: str
+    spec: dict[str, Any] = Field(description="what it shall be, if it was defined here")
+    presences: list[NetworkPresenceOut]
+
+
+class NetworkIn(In):
+    name: str
+    mode: Literal["nat", "route", "isolated", "bridge"] = "nat"
+    bridge: str = Field("", description="bridged: the hosts' own, such as br0")
+    cidr: str = Field("", description='"192.168.100.0/24"; the host gets the first address, or the one given')
+    dhcp: bool = True
+    dhcp_start: str = ""
+    dhcp_end: str = ""
+    domain: str = ""
+    autostart: bool = True
+    hosts: list[Key]
+
+
+class NetworkActionIn(In):
+    hosts: list[Key] = Field(default=[], description="empty: all that have it")
+    force: bool = Field(False, description="running VMs may lose their connection")
 
 
 class PoolPresenceOut(Schema):
@@ -66,13 +193,26 @@ class PoolOut(Schema):
     presences: list[PoolPresenceOut]
 
 
-class PoolIn(Schema):
+class PoolIn(In):
     name: str
-    kind: Literal["dir", "nfs", "glusterfs"]
+    kind: str = Field(description="dir, nfs, glusterfs")
     source: dict[str, str] = Field(default={}, description='{"host": ..., "path": ..., "version": ...}')
-    target_path: str = ""
-    hosts: list[int]
+    target_path: str = Field("", description="the folder on the hosts; empty: one of Drover's choice")
+    is_shared: bool = Field(False, description="dir: all hosts see the same content there")
+    hosts: list[Key]
     autostart: bool = True
+
+
+class VolumeOut(Schema):
+    id: int
+    name: str
+    host_id: int | None
+    path: str
+    format: str
+    capacity_bytes: int
+    allocation_bytes: int
+    backing_path: str
+    missing_since: datetime | None
 
 
 class ImageOut(Schema):
@@ -92,107 +232,54 @@ class ImageOut(Schema):
     created_at: datetime
 
 
-class VmOut(Schema):
-    uuid: UUID
-    name: str
-    state: str
-    host_id: int | None
-    owner: str | None = None
-    tags: list[str]
-    vcpus: int
-    memory_bytes: int
-    addresses: list[str]
-    autostart: bool
-    cpu_percent: float | None
-    missing_since: datetime | None
-    is_duplicate: bool
-    job_id: int | None
+class ImageIn(In):
+    """What every import asks."""
 
-    @staticmethod
-    def resolve_owner(vm: Any) -> str | None:
-        return vm.owner.username if vm.owner else None
-
-    @staticmethod
-    def resolve_tags(vm: Any) -> list[str]:
-        return [tag.name for tag in vm.tags.all()]
-
-
-class VmDetailOut(VmOut):
-    description: str
-    image_id: int | None
-    created_at: datetime
-    started_at: datetime | None
-    seen_at: datetime | None
-    hardware: dict[str, Any]
-
-
-class NicIn(Schema):
-    network: str = ""
-    bridge: str = ""
-    mac: str = ""
-    address: str = Field("", description='static: "10.0.0.5/24"; empty: DHCP')
-    gateway: str = ""
-    dns: list[str] = []
-
-
-class FirstBootIn(Schema):
-    enabled: bool = True
-    user: str = ""
-    ssh_keys: list[str] = []
-    password_hash: str = Field("", description="crypt(3) format; never stored by Drover")
-    allow_password_ssh: bool = False
-    hostname: str = ""
-    domain: str = ""
-    packages: list[str] = []
-    user_data: str = ""
-
-
-class VmIn(Schema):
-    name: str
-    count: int = 1
-    title: str = ""
+    name: str = Field(description="family: versions of the same system share it")
+    version: str
+    os_name: str = ""
     description: str = ""
-    owner: int | None = None
-    tags: list[str] = []
-    image: int | str | None = Field(None, description="an image's number, or a family's name for its latest version")
-    iso: int | None = None
-    pool: int | None = None
-    disk_bytes: int = Field(0, description="0: as large as the image")
-    host: int | None = Field(None, description="empty: the best place")
-    vcpus: int = 1
-    max_vcpus: int | None = None
-    memory_bytes: int = 1024**3
-    nics: list[NicIn] = []
-    firmware: str = "bios"
-    cpu: str = "common"
-    start: bool = True
-    autostart: bool = False
-    first_boot: FirstBootIn = Field(default_factory=lambda: FirstBootIn.model_validate({}))
+    checksum: str = Field("", description="SHA-256 or SHA-512, or the address of a SHA256SUMS file")
 
 
-class MigrateIn(Schema):
-    host: int | None = Field(None, description="empty: the best place")
-    mode: Literal["live", "copy", "offline"] = "live"
-    bandwidth_mib: int = Field(0, ge=0, le=1_000_000)
-    auto_converge: bool = True
-    post_copy: bool = False
-    compression: bool = False
-    tunnelled: bool = False
-    tls: bool = False
-    timeout_s: int = Field(0, ge=0, le=86_400)
-    on_timeout: Literal["abort", "pause", "post_copy"] = "abort"
+class PlacedImageIn(ImageIn):
+    pool: Key
+    host: Key | None = Field(None, description="which host receives the file; empty: any that has the pool")
 
 
-class DestinationOut(Schema):
-    host_id: int
-    name: str
-    is_possible: bool
-    blockers: list[str]
-    warnings: list[str]
+class UrlImportIn(PlacedImageIn):
+    url: str = Field(description="http or https")
 
 
-class DeleteIn(Schema):
-    disks: list[str] = Field(default=[], description="paths of the disks to remove, named one by one")
+class VolumeImportIn(ImageIn):
+    volume: Key = Field(description="a volume's number")
+
+
+class UploadIn(PlacedImageIn):
+    file_name: str = ""
+    size_bytes: int = Field(ge=1, le=2**40)
+
+
+class UploadOut(Schema):
+    id: UUID
+    image_id: int
+    job_id: int | None
+    file_name: str
+    size: int = Field(alias="size_bytes")
+    accepted: int = Field(alias="accepted_bytes", description="how much was taken: send the part that begins here")
+    stored: int = Field(alias="stored_bytes", description="how much has reached the host")
+    chunk: int = Field(CHUNK_BYTES, description="the most bytes of one part")
+
+
+class ImageChangeIn(In):
+    name: str = ""
+    version: str = ""
+    os_name: str = ""
+    description: str = ""
+
+
+class DeleteImageIn(In):
+    keep_file: bool = False
 
 
 class LineOut(Schema):

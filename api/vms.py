@@ -11,7 +11,8 @@ from ninja.pagination import paginate
 from access.rules import PersonRequest, visible
 from api.pages import Pieces
 from api.rights import require
-from api.schemas import DeleteIn, DestinationOut, JobOut, MigrateIn, Problem, VmDetailOut, VmIn, VmOut
+from api.schemas import JobOut, Problem
+from api.vm_schemas import DeleteIn, DestinationOut, MigrateIn, VmDetailOut, VmIn, VmOut
 from jobs.engine import enqueue
 from jobs.operations import by_name
 from vms import creation

@@ -104,6 +104,11 @@ class Host(models.Model):
     def offered(self) -> list[HostKey]:
         return [HostKey(kind, blob) for kind, blob in self.offered_keys]
 
+    def offered_as(self, fingerprints: set[str]) -> list[list[str]]:
+        """The offered keys that a person compared by these fingerprints; none if one of them is not offered."""
+        keys = [[key.kind, key.blob] for key in self.offered if key.fingerprint in fingerprints]
+        return keys if len(keys) == len(fingerprints) else []
+
     @property
     def key_command(self) -> str:
         """What to run on the host so that it accepts Drover's key."""

@@ -166,8 +166,8 @@ class CopyForm(forms.Form):
             raise field_error(refused) from refused
 
 
-class ImageForm(forms.Form):
-    """What every import asks: what it is and where it goes. Subclasses add where it comes from."""
+class NamedForm(forms.Form):
+    """What an image is called."""
 
     name = forms.CharField(
         label=gettext_lazy("Family"),
@@ -176,6 +176,23 @@ class ImageForm(forms.Form):
         help_text=gettext_lazy("Versions of the same system share it."),
     )
     version = forms.CharField(label=gettext_lazy("Version"), max_length=40, widget=forms.TextInput(attrs=PLAIN))
+
+    def clean_name(self) -> str:
+        return self._word("name", 64)
+
+    def clean_version(self) -> str:
+        return self._word("version", 40)
+
+    def _word(self, field: str, max_length: int) -> str:
+        try:
+            return naming.check_word(self.cleaned_data[field], field, max_length)
+        except Refused as refused:
+            raise forms.ValidationError(str(refused.message)) from refused
+
+
+class ImageForm(NamedForm):
+    """What every import asks: what it is and where it goes. Subclasses add where it comes from."""
+
     os_name = forms.CharField(
         label=gettext_lazy("Operating system"),
         max_length=100,
@@ -209,18 +226,6 @@ class ImageForm(forms.Form):
         self.fields["pool"].queryset = pools  # type: ignore[attr-defined]
         self.fields["host"].queryset = hosts.distinct().order_by("name")  # type: ignore[attr-defined]
         self.initial.setdefault("version", timezone.localdate().isoformat())
-
-    def clean_name(self) -> str:
-        return self._word("name", 64)
-
-    def clean_version(self) -> str:
-        return self._word("version", 40)
-
-    def _word(self, field: str, max_length: int) -> str:
-        try:
-            return naming.check_word(self.cleaned_data[field], field, max_length)
-        except Refused as refused:
-            raise forms.ValidationError(str(refused.message)) from refused
 
     def clean_checksum(self) -> str:
         try:
@@ -291,7 +296,7 @@ class VolumeImportForm(ImageForm):
         return data | {"pool": volume.pool_id, "host": volume.host_id, "volume": volume.name}
 
 
-class EditImageForm(forms.Form):
+class EditImageForm(NamedForm):
     os_name = forms.CharField(label=gettext_lazy("Operating system"), max_length=100, required=False)
     description = forms.CharField(
         label=gettext_lazy("Notes"), max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 4})

@@ -3,7 +3,7 @@
 from django.db.models import Q, QuerySet
 
 from hosts.models import Host
-from storage.models import Image, ImageState
+from storage.models import Image, ImageState, Volume
 from storage.volumes import hosts_with_pool
 
 
@@ -24,6 +24,11 @@ def latest_of_each() -> dict[str, Image]:
     for image in ready().order_by("name", "-created_at", "-pk"):
         found.setdefault(image.name, image)
     return found
+
+
+def importable() -> QuerySet[Volume]:
+    """Volumes that an image can be made of."""
+    return Volume.objects.filter(missing_since=None, backing_path="", format__in=["qcow2", "raw"])
 
 
 def hosts_with_image(image: Image) -> QuerySet[Host]:

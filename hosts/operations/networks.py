@@ -2,14 +2,17 @@
 
 from typing import Any, ClassVar
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from access.models import User
 from hosts import sync
 from hosts.models import Host, Network
 from hosts.operations.base import chosen_hosts
 from hosts.states import HostState
 from hosts.usage import vms_of
+from jobs.engine import enqueue
 from jobs.errors import Failed, Refused
 from jobs.models import Job
 from jobs.operations import Lock, Operation, register
@@ -193,6 +196,16 @@ class ApplyNetwork(_NetworkOperation):
                 if is_ours:
                     networks.undo_define(conn, spec.name)
                 raise
+
+
+def begin_network(user: User, name: str, mode: str, spec: dict[str, Any], hosts: list[Host]) -> Job:
+    """A network that is not there yet, and the job that brings it to these hosts. Raises Refused, PermissionDenied.
+
+    The values as hosts.network_form.NetworkForm gives them.
+    """
+    with transaction.atomic():
+        row = Network.objects.create(name=name, mode=mode, spec=spec)
+        return enqueue(ChangeNetwork(row, {"verb": "define", "hosts": [host.pk for host in hosts]}), user=user)
 
 
 def wanted_spec(network: Network) -> NetworkSpec | None:

@@ -3,10 +3,12 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from access.models import User
 from hosts.cpu import refresh_if_stale
 from hosts.models import Host
 from hosts.operations.base import HostOperation
@@ -14,11 +16,32 @@ from hosts.states import HostState, Level, SetupStep, Transport
 from jobs import secrets
 from jobs.engine import enqueue
 from jobs.errors import Failed, Refused
+from jobs.models import Job
 from jobs.operations import by_name, register
 from jobs.run import Run
 from virt import ssh
 from virt.errors import AuthenticationFailed, HostKeyChanged, HostUnreachable
 from virt.target import HostKey
+
+
+def begin_host(user: User, fields: dict[str, Any]) -> Job:
+    """The row of a host that nothing looks after yet, and its first step. Raises PermissionDenied.
+
+    fields as hosts.forms.HostForm gives them: name, address, port, username, transport, migration_address.
+    """
+    is_ssh = fields["transport"] == Transport.SSH
+    with transaction.atomic():
+        host = Host.objects.create(
+            name=fields["name"],
+            address=fields["address"],
+            port=fields["port"],
+            username=fields["username"],
+            transport=fields["transport"],
+            migration_address=fields["migration_address"],
+            is_managed=False,
+            setup_step=SetupStep.KEYS if is_ssh else SetupStep.CHECK,
+        )
+        return enqueue(by_name("hosts.probe" if is_ssh else "hosts.preflight")(host), user=user)
 
 
 @register
@@ -75,7 +98,8 @@ class PinKeys(_Login):
 
     def refuse(self) -> None:
         if not self.params.get("keys") or self.params["keys"] != self.target.offered_keys:
-            raise Refused(_("The host shows other keys now than those you compared. Please compare again."))
+            message = _("The host shows other keys now than those you compared. Please compare again.")
+            raise Refused(message, field="fingerprints")
 
     def run(self, run: Run) -> dict[str, Any]:
         self.store(host_keys=self.params["keys"], setup_step=SetupStep.LOGIN)
@@ -180,7 +204,8 @@ class PinNewKeys(HostOperation):
         if self.target.transport != Transport.SSH:
             raise Refused(_("This host is not reached by SSH."))
         if not self.params.get("keys") or self.params["keys"] != self.target.offered_keys:
-            raise Refused(_("The host shows other keys now than those you compared. Please compare again."))
+            message = _("The host shows other keys now than those you compared. Please compare again.")
+            raise Refused(message, field="fingerprints")
 
     def run(self, run: Run) -> dict[str, Any]:
         """Raises HostUnreachable and its kinds if the host does not answer to the new keys."""

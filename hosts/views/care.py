@@ -124,9 +124,7 @@ def repin(request: PersonRequest, pk: int) -> HttpResponse:
     """Old and new fingerprints side by side. A job asks for the new ones: that is a button in the dialog."""
     host = find(request, pk)
     form = forms.Form(posted(request))
-    shown = set(request.POST.getlist("fingerprint"))
-    keys = [[key.kind, key.blob] for key in host.offered if key.fingerprint in shown]
-    params = {"keys": keys if len(keys) == len(shown) else []}
+    params = {"keys": host.offered_as(set(request.POST.getlist("fingerprint")))}
     job = Job.objects.filter(operation="hosts.probe", target_key=str(host.pk)).first()
     return _dialog(
         request, host, form, lambda: by_name("hosts.repin")(host, params), "hosts/_repin_dialog.html", job=job

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from access.rules import PersonRequest, can, permission_required, visible
 from hosts.models import Host, Network, NetworkOnHost
 from hosts.network_form import NetworkForm
-from hosts.operations.networks import CUTTING, VERBS, ChangeNetwork, wanted_spec
+from hosts.operations.networks import CUTTING, VERBS, ChangeNetwork, begin_network, wanted_spec
 from hosts.usage import vms_of
 from jobs.engine import enqueue
 from jobs.errors import Refused
@@ -177,9 +177,8 @@ def add(request: PersonRequest) -> HttpResponse:
     form = NetworkForm(posted(request))
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
-        row = Network.objects.create(name=data["name"], mode=data["mode"], spec=form.spec())
-        keys = [host.pk for host in data["hosts"]]
-        return job_response(request, enqueue(ChangeNetwork(row, {"verb": "define", "hosts": keys}), user=request.user))
+        job = begin_network(request.user, data["name"], data["mode"], form.spec(), list(data["hosts"]))
+        return job_response(request, job)
     context = {"form": form, "hosts": list(Host.objects.filter(is_managed=True).only("name"))}
     return render_dialog(request, "hosts/_network_dialog.html", context, status=422 if form.errors else 200)
 

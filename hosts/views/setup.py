@@ -8,9 +8,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from access.rules import PersonRequest, permission_required, visible
 from hosts.forms import HostForm, PasswordForm
 from hosts.models import Host
-from hosts.operations.onboarding import AcceptHost, InstallKey, PinKeys, ProbeHost, TryLogin
+from hosts.operations.onboarding import AcceptHost, InstallKey, PinKeys, ProbeHost, TryLogin, begin_host
 from hosts.operations.preflight import PreflightHost
-from hosts.states import Level, SetupStep, Transport
+from hosts.states import Level, SetupStep
 from jobs import secrets
 from jobs.engine import enqueue
 from jobs.errors import Refused, Text
@@ -26,30 +26,13 @@ def add(request: PersonRequest) -> HttpResponse:
     """The first step: name and address. Makes the row, which nothing looks after yet, and asks for the SSH keys."""
     form = HostForm(posted(request))
     if request.method == "POST" and form.is_valid():
-        host = _make(form)
-        operation = ProbeHost(host) if host.transport == Transport.SSH else PreflightHost(host)
-        enqueue(operation, user=request.user)
-        response = redirect("hosts:setup", host.pk)
+        job = begin_host(request.user, form.cleaned_data)
+        response = redirect("hosts:setup", int(job.target_key))
         if is_partial(request):
             return HttpResponse(status=204, headers={"HX-Redirect": response.url})
         return response
     status = 422 if form.errors else 200
     return render_dialog(request, "hosts/_add_dialog.html", {"form": form}, status=status)
-
-
-def _make(form: HostForm) -> Host:
-    data = form.cleaned_data
-    step = SetupStep.KEYS if data["transport"] == Transport.SSH else SetupStep.CHECK
-    return Host.objects.create(
-        name=data["name"],
-        address=data["address"],
-        port=data["port"],
-        username=data["username"],
-        transport=data["transport"],
-        migration_address=data["migration_address"],
-        is_managed=False,
-        setup_step=step,
-    )
 
 
 @require_GET
@@ -108,9 +91,8 @@ def probe(request: PersonRequest, pk: int) -> HttpResponse:
 def pin(request: PersonRequest, pk: int) -> HttpResponse:
     """The person compared the fingerprint; the form carries the keys that were on the page, not what came since."""
     host = _host_being_added(request, pk)
-    shown = set(request.POST.getlist("fingerprint"))
-    keys = [[key.kind, key.blob] for key in host.offered if key.fingerprint in shown]
-    return _step(request, host, PinKeys(host, {"keys": keys if len(keys) == len(shown) else []}))
+    keys = host.offered_as(set(request.POST.getlist("fingerprint")))
+    return _step(request, host, PinKeys(host, {"keys": keys}))
 
 
 @require_POST

@@ -2,17 +2,21 @@
 
 from typing import Any
 
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from jobs.errors import Refused
+from jobs.errors import Failed, Refused
 from jobs.operations import Operation, register
 from jobs.run import Run
-from storage import inspection, sync, usage, volumes
+from storage import inspection, naming, sync, usage, volumes
 from storage.models import Image, ImageState
 from storage.operations.volumes import working_host
 from ui import live
+
+EDITABLE = ("name", "version", "os_name", "description")
+TAKEN = gettext_lazy("There is an image with this name and version already.")
 
 
 @register
@@ -64,7 +68,7 @@ class DeleteImage(Operation):
 
 @register
 class EditImage(Operation):
-    """params: os_name, description."""
+    """params: those of EDITABLE that change. The file keeps its name: VMs stand on it."""
 
     name = "storage.edit_image"
     verb = gettext_lazy("Edit image")
@@ -72,8 +76,30 @@ class EditImage(Operation):
     model = Image
     target_kind = "image"
 
+    def values(self) -> dict[str, str]:
+        """Raises Refused for a name that can't be."""
+        values = {key: str(self.params[key]) for key in EDITABLE if key in self.params}
+        for key, longest in (("name", 64), ("version", 40)):
+            if key in values:
+                values[key] = naming.check_word(values[key], key, longest)
+        return values
+
+    def refuse(self) -> None:
+        values = self.values()
+        name, version = values.get("name", self.target.name), values.get("version", self.target.version)
+        if Image.objects.filter(name=name, version=version).exclude(pk=self.target.pk).exists():
+            raise Refused(TAKEN, field="version")
+
     def run(self, run: Run) -> dict[str, Any]:
-        values = {key: str(self.params.get(key, "")) for key in ("os_name", "description")}
-        Image.objects.filter(pk=self.target.pk).update(**values)
+        """Raises Failed if another image took the name meanwhile."""
+        values = self.values()
+        for key, value in values.items():
+            if value != getattr(self.target, key):
+                run.log(f"{key}: {getattr(self.target, key)} → {value}")
+        try:
+            with transaction.atomic():
+                Image.objects.filter(pk=self.target.pk).update(**values)
+        except IntegrityError as error:
+            raise Failed(TAKEN) from error
         live.publish(f"image.{self.key()}", "images")
         return values

@@ -13,8 +13,9 @@ from redis.exceptions import RedisError
 
 from access.models import User
 from hosts.models import Host
-from jobs.engine import enqueue
+from jobs.engine import cancel, enqueue
 from jobs.errors import Failed, Refused
+from jobs.models import Job
 from jobs.operations import register
 from jobs.run import Run
 from jobs.states import ACTIVE
@@ -35,7 +36,7 @@ def begin_upload(user: User, fields: dict[str, Any]) -> Upload:
     size = fields.get("size_bytes")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= MAX_BYTES:
         raise Refused(_("The file is empty, or larger than 1 TiB."), field="file")
-    file_name = str(fields.get("file_name", ""))[:255]
+    file_name = "".join(sign for sign in str(fields.get("file_name", "")) if sign.isprintable())[:255]
     with transaction.atomic():
         image = new_image(user, fields, ImageOrigin.UPLOAD, file_name)
         host = working_host(image.pool, image.host_id or fields.get("host") or None)
@@ -55,6 +56,13 @@ def start_receiving(upload: Upload, user: User) -> Upload:
         upload.touched_at = timezone.now()
         upload.save(update_fields=["job", "touched_at"])
     return upload
+
+
+def give_up(upload: Upload, user: User) -> Job:
+    """Cancel what runs, or begin the removal of what is stored. Raises Refused, PermissionDenied."""
+    if upload.job is not None and cancel(upload.job, user):
+        return upload.job
+    return enqueue(AbandonUpload(upload.image, {"upload": str(upload.pk)}), user=user)
 
 
 @register

@@ -14,7 +14,7 @@ from jobs.errors import Refused
 from jobs.models import Job
 from storage import uploads, usage
 from storage.forms import EditImageForm, ImageForm, UploadForm, UrlImportForm, VolumeImportForm
-from storage.images import hosts_with_image, latest_of_each
+from storage.images import hosts_with_image, importable, latest_of_each
 from storage.models import Image, Upload, Volume
 from storage.operations import catalogue
 from storage.operations import images as operations
@@ -111,9 +111,7 @@ def _import_form(request: PersonRequest, source: str) -> ImageForm:
         return UploadForm()
     if source == "url":
         return UrlImportForm(data)
-    rows = visible(
-        request.user, Volume.objects.filter(missing_since=None, backing_path="", format__in=["qcow2", "raw"])
-    )
+    rows = visible(request.user, importable())
     wanted = number_in(request.GET.get("volume", ""))
     chosen = rows.filter(pk=wanted) if wanted else rows.none()
     few = rows.order_by("pool__name", "name").values_list("pk", flat=True)[:CHOICES]
@@ -135,7 +133,7 @@ def retry(request: PersonRequest, pk: int) -> HttpResponse:
 @permission_required("storage.images")
 def edit(request: PersonRequest, pk: int) -> HttpResponse:
     found = _image(request, pk)
-    values = {"os_name": found.os_name, "description": found.description}
+    values = {field: getattr(found, field) for field in catalogue.EDITABLE}
     form = EditImageForm(request.POST or None, initial=values)
     if form.is_bound and form.is_valid():
         try:

@@ -10,13 +10,12 @@ from django.views.decorators.http import require_GET, require_POST
 from redis.exceptions import RedisError
 
 from access.rules import PersonRequest, permission_required, visible
-from jobs.engine import cancel, enqueue
 from jobs.errors import Refused
 from jobs.states import ACTIVE
 from storage import uploads
 from storage.forms import UploadForm
 from storage.models import Upload
-from storage.operations.uploads import AbandonUpload, begin_upload, start_receiving
+from storage.operations import uploads as operations
 from storage.uploads import CHUNK_BYTES, QueueFull, WrongOffset
 from ui.forms import number_in
 
@@ -63,7 +62,7 @@ def begin(request: PersonRequest) -> HttpResponse:
         "size_bytes": number_in(request.POST.get("size_bytes", "")) or 0,
     }
     try:
-        upload = begin_upload(request.user, fields)
+        upload = operations.begin_upload(request.user, fields)
     except Refused as refused:
         return JsonResponse({"errors": {refused.field or "__all__": [str(refused.message)]}}, status=422)
     return JsonResponse(_state(upload), status=201)
@@ -105,7 +104,7 @@ def resume(request: PersonRequest, pk: UUID) -> HttpResponse:
     """Start the worker's end again; answers where to go on."""
     upload = _upload(request, pk)
     try:
-        start_receiving(upload, request.user)
+        operations.start_receiving(upload, request.user)
     except Refused as refused:
         return JsonResponse({"errors": {"__all__": [str(refused.message)]}}, status=422)
     upload.refresh_from_db()
@@ -117,9 +116,8 @@ def resume(request: PersonRequest, pk: UUID) -> HttpResponse:
 def give_up(request: PersonRequest, pk: UUID) -> HttpResponse:
     """Cancel what runs; what is stored is removed."""
     upload = _upload(request, pk)
-    if upload.job is None or not cancel(upload.job, request.user):
-        try:
-            enqueue(AbandonUpload(upload.image, {"upload": str(upload.pk)}), user=request.user)
-        except Refused as refused:
-            return JsonResponse({"errors": {"__all__": [str(refused.message)]}}, status=422)
+    try:
+        operations.give_up(upload, request.user)
+    except Refused as refused:
+        return JsonResponse({"errors": {"__all__": [str(refused.message)]}}, status=422)
     return JsonResponse({"image": upload.image.get_absolute_url()})

@@ -1,6 +1,5 @@
 """The API: who is let in, what it shows, how it refuses."""
 
-import json
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,20 +10,11 @@ from django.utils import timezone
 
 from access.models import ApiToken, User
 from jobs.models import Job
+from tests.api.kit import BASE, call
 from tests.factories import make_host, make_pool, make_vm
 from vms.models import Vm
 
 pytestmark = pytest.mark.django_db
-BASE = "/api/v1"
-
-
-def call(user: User | None, method: str, path: str, body: Any = None) -> Any:
-    headers = {}
-    if user is not None:
-        _token, secret = ApiToken.make(user, "test")
-        headers["Authorization"] = f"Bearer {secret}"
-    data = "" if body is None else json.dumps(body)
-    return Client().generic(method, BASE + path, data, content_type="application/json", headers=headers)
 
 
 @pytest.fixture

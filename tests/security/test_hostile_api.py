@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hosts.models import Host, Network
 from jobs.models import Job
+from storage.models import Image, Pool, Upload
+from tests.security.table import API, API_BODIES
+from tests.security.test_rights import undone
 from tests.security.world import World
 from vms.models import MacAddress, Vm
 
@@ -48,6 +53,7 @@ NASTY = [
     "6f3c6f0e-3a0c-4b57-9d15-5f0a53e8d1c1",
 ]
 FINE_WITH_A_NUMBER = {"42", "6f3c6f0e-3a0c-4b57-9d15-5f0a53e8d1c1"}  # "42-01" is no number any more
+SPOILS = ["", "a\x00b", "../../etc/passwd", "<script>", "\ud800", "𝒩🚀", "x" * 5000, 0, -1, 1.5]
 SIZES = [0, -1, 10**18, -(10**18), 10**30, 2**63, 1.5, "lots", True, None, [], {}]
 
 
@@ -311,3 +317,42 @@ def test_any_wish_at_all(world: World, more: dict[str, Any]) -> None:
     answer = post(world, None, raw=text.encode())
     assert answer.status_code in {202, 400, 409, 422}, (answer.status_code, answer.content[:500])
     assert math.isfinite(len(answer.content))
+
+
+def fitting(body: dict[str, Any], world: World) -> dict[str, Any]:
+    """The good body with the numbers of things that are there."""
+    keys = {"pool": world.pool.pk, "volume": world.volume.pk, "host": world.host.pk, "hosts": [world.host.pk]}
+    return {field: keys.get(field, value) if value else value for field, value in body.items()}
+
+
+def spoiled(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The body with one field after the other replaced by everything that does not belong there."""
+    found = []
+    for field, good in body.items():
+        bad = [[one] for one in (10**30, -1, "\ud800", None)] if isinstance(good, list) else SPOILS
+        found += [{**body, field: one} for one in [*bad, 10**30, None, {}]]
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(set(API_BODIES) - {"create_vm", "install_key", "migrate_vm"}))
+def test_every_call_with_every_field_spoiled(world: World, name: str) -> None:
+    """Never an error of ours; and what is refused leaves no row behind."""
+    row, wrong = API[name], []
+    client = world.client("operator" if row.only else "administrator")
+    url = reverse(f"api:{name}", args=row.values(world))
+    for body in spoiled(fitting(API_BODIES[name], world)):
+        with undone():
+            before = rows()
+            data = json.dumps(body)
+            answer = client.generic(row.methods[0], url, data, content_type="application/json")
+            if answer.status_code >= 500:
+                wrong.append((answer.status_code, ascii(body)))
+            elif answer.status_code >= 400:
+                problem = answer.json()
+                is_said = bool(problem["detail"]) and answer.headers["Content-Type"] == "application/problem+json"
+                wrong += [] if is_said and rows() == before else [(answer.status_code, ascii(body), problem)]
+    assert wrong == []
+
+
+def rows() -> list[int]:
+    return [model.objects.count() for model in (Host, Network, Pool, Image, Upload, Vm, Job)]

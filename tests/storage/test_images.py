@@ -188,6 +188,17 @@ def test_edit(do: Do, image: Image, admin: User) -> None:
     assert (image.os_name, image.description) == ("Debian", "ours")
 
 
+def test_rename(do: Do, image: Image, admin: User, admin_client: Client) -> None:
+    make_image(image.pool, "debian-13")
+    with pytest.raises(Refused, match="name and version already"):
+        enqueue(EditImage(image, {"name": "debian-13"}), user=admin)
+    answer = admin_client.post(reverse("storage:edit_image", args=[image.pk]), {"name": "a/b", "version": "2"})
+    assert answer.status_code == 422
+    job = do(EditImage(image, {"name": "bookworm", "version": "2"}), admin)
+    image.refresh_from_db()
+    assert (job.state, str(image), image.volume_name) == ("succeeded", "bookworm 2", "debian-12-1.qcow2")
+
+
 def test_pages(admin_client: Client, pool: Pool, django_assert_max_num_queries: Any) -> None:
     empty = admin_client.get(reverse("storage:images"))
     assert "No image yet" in empty.content.decode()
