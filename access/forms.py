@@ -1,9 +1,28 @@
 from django import forms
+from django.conf import settings
+from django.contrib.auth.forms import AuthenticationForm
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from access.models import ApiToken
 
 LIFETIMES = [("30", _("30 days")), ("365", _("one year")), ("0", _("until revoked"))]
+
+
+class LoginForm(AuthenticationForm):
+    """After too many failures (django-axes) it says so, whether or not there is such a person."""
+
+    def get_invalid_login_error(self) -> ValidationError:
+        if not getattr(self.request, "axes_locked_out", False):
+            return super().get_invalid_login_error()
+        minutes = int(settings.AXES_COOLOFF_TIME.total_seconds() // 60)
+        words = ngettext(
+            "Too many failed attempts with this name from your address. Try again in %(n)d minute.",
+            "Too many failed attempts with this name from your address. Try again in %(n)d minutes.",
+            minutes,
+        )
+        return ValidationError(words % {"n": minutes}, code="locked_out")
 
 
 class ThemeForm(forms.Form):

@@ -2,12 +2,17 @@ from django.contrib.auth import views as auth_views
 from django.urls import path, reverse_lazy
 
 from access import views
+from access.forms import LoginForm
 
 app_name = "access"
 urlpatterns = [
     path(
         "login",
-        auth_views.LoginView.as_view(template_name="access/login.html", redirect_authenticated_user=True),
+        auth_views.LoginView.as_view(
+            template_name="access/login.html",
+            authentication_form=LoginForm,
+            redirect_authenticated_user=True,
+        ),
         name="login",
     ),
     path("logout", auth_views.LogoutView.as_view(), name="logout"),

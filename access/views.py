@@ -1,9 +1,10 @@
 """A person's own page: theme, password, API tokens."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -13,6 +14,12 @@ from access.forms import ThemeForm, TokenForm
 from access.models import ApiToken
 from access.rules import PersonRequest
 from ui.htmx import render_dialog, safe_next
+
+
+def locked_out(request: HttpRequest, response: HttpResponse, credentials: dict[str, Any] | None) -> HttpResponse:
+    """The login page as its form made it, with the reason, and a status that programs understand."""
+    response.status_code = 429
+    return response
 
 
 @require_POST

@@ -1,5 +1,6 @@
 """All settings. Values come from the environment (`.env.example` lists them) and have defaults for `make up`."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ INSTALLED_APPS = [
 ]
 # Processes without pages (Procfile) leave out what only pages need: memory.
 if env_bool("DROVER_PAGES", default=True):
-    INSTALLED_APPS.append("ninja")
+    INSTALLED_APPS += ["ninja", "axes"]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -60,6 +61,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "cluster.middleware.no_host_calls",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "cluster.urls"
@@ -135,6 +137,17 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 AUTH_USER_MODEL = "access.User"
+# Too many failed logins as one person from one address: no more from there for a while (access.forms, access.views).
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = env_int("DROVER_LOGIN_TRIES", 5)
+AXES_COOLOFF_TIME = timedelta(minutes=env_int("DROVER_LOGIN_LOCK_MINUTES", 15))
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "access.addresses.client_address"
+AXES_LOCKOUT_CALLABLE = "access.views.locked_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
 LOGIN_URL = "access:login"
 LOGIN_REDIRECT_URL = "cluster:overview"
 LOGOUT_REDIRECT_URL = "access:login"

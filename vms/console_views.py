@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from access.addresses import client_address
 from access.rules import PersonRequest, permission_required, visible
 from ui.policy import POLICY
 from vms import consoles
@@ -62,6 +63,6 @@ def console_ticket(request: PersonRequest, uuid: uuid_module.UUID) -> JsonRespon
         request.session.session_key or "",
         kind=kind_of(request),
         view_only=False,
-        address=request.META.get("HTTP_X_REAL_IP") or request.META.get("REMOTE_ADDR") or None,
+        address=client_address(request),
     )
     return JsonResponse({"path": f"/console-socket?ticket={ticket}"})

@@ -57,7 +57,7 @@ def test_it_works(admin: User) -> None:
 )
 def test_bad_pools(admin: User, pool: Pool, wish: dict[str, Any], field: str) -> None:
     make_pool("first", kind="nfs", source={"host": "10.9.9.9", "path": "/there"})
-    good = {"name": "vms", "kind": "nfs", "source": {"host": "10.1.2.3", "path": "/srv"}}
+    good: dict[str, Any] = {"name": "vms", "kind": "nfs", "source": {"host": "10.1.2.3", "path": "/srv"}}
     good["hosts"] = list(pool.presences.values_list("host_id", flat=True))
     answer = call(admin, "POST", "/pools/", {**good, **wish})
     assert (answer.status_code in {409, 422}, answer.json()["field"]) == (True, field), answer.content

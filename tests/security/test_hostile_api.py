@@ -337,7 +337,7 @@ def spoiled(body: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", sorted(set(API_BODIES) - {"create_vm", "install_key", "migrate_vm"}))
 def test_every_call_with_every_field_spoiled(world: World, name: str) -> None:
     """Never an error of ours; and what is refused leaves no row behind."""
-    row, wrong = API[name], []
+    row, wrong = API[name], list[Any]()
     client = world.client("operator" if row.only else "administrator")
     url = reverse(f"api:{name}", args=row.values(world))
     for body in spoiled(fitting(API_BODIES[name], world)):
