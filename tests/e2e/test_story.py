@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.e2e.conftest import keep, sign_in
+from tests.e2e.steps import choose, upload_image, uuid_of
 from tests.labkit import Lab
 from tests.product import Product
 
@@ -97,15 +98,7 @@ def define_the_shared_pool(page: Page, product: Product, lab: Lab, folder: str) 
 
 
 def import_the_tiny_image(page: Page, product: Product, lab: Lab) -> None:
-    page.goto(f"{product.url}/storage/images/import?from=upload")
-    page.set_input_files("input[type=file]", str(lab.image("tiny")))
-    page.fill("[name=name]", "tiny")
-    page.fill("[name=version]", "1")
-    page.locator("#upload-form button.btn-primary").click()
-    until = time.monotonic() + 60
-    while [one["state"] for one in product.api("GET", "/images/")] != ["ready"]:
-        assert time.monotonic() < until, page.inner_text("main")
-        page.wait_for_timeout(250)
+    upload_image(page, product, "tiny", lab.image("tiny"))
     page.goto(f"{product.url}/storage/images/")
     expect(page.locator("main").get_by_text("tiny").first).to_be_visible()
 
@@ -113,11 +106,9 @@ def import_the_tiny_image(page: Page, product: Product, lab: Lab) -> None:
 def create_a_vm(page: Page, product: Product) -> None:
     page.goto(f"{product.url}/vms/create")
     page.fill("#create [name=name]", "story-vm")
-    tiny = page.locator("#create [name=image] option", has_text="tiny").first.get_attribute("value")
-    page.select_option("#create [name=image]", tiny)
+    choose(page, "#create [name=image]", "tiny")
     page.fill("#create [name=memory_bytes]", "192 MiB")
-    bridge = page.locator("#create .nic select option", has_text="br0").first.get_attribute("value")
-    page.locator("#create .nic select").first.select_option(bridge)
+    choose(page, "#create .nic select", "br0")
     page.locator("#create summary", has_text="Own user-data").click()
     page.fill("#create [name=user_data]", BUSY)
     page.locator("#create-button").click()
@@ -133,12 +124,6 @@ def see_it_boot_on_the_console(context: BrowserContext, page: Page, product: Pro
     expect(console.locator("#console-note")).to_have_text("Connected", timeout=20_000)
     wait_for_light(console)
     return console
-
-
-def uuid_of(page: Page) -> str:
-    found = re.search(r"[0-9a-f]{8}-[0-9a-f-]{27}", page.url)
-    assert found
-    return found.group()
 
 
 def wait_for_light(console: Page, within_s: float = 30) -> None:
