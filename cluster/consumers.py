@@ -10,12 +10,16 @@ from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
-from access.rules import can, visible
+from access.models import User
+from access.rules import can, role_of, sees_everything, visible
+from access.sessions import people_of
+from cluster.doorkeeper import doorkeeper
 from jobs.models import Job
 from ui.live import group_name
 from vms import screens
 from vms.models import Vm
 
+NOBODY, CHANGED = 4401, 4403  # close codes: log in again; come in again
 MAX_TOPICS = 500
 MAX_BYTES = 64 * 1024
 MAX_MESSAGES, PER_S = 200, 10.0  # far more than any page of ours says what it watches
@@ -62,13 +66,31 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     topics: set[str]
     heard: deque[float]
+    session_key: str
+    role: str
 
     async def connect(self) -> None:
         self.topics, self.heard = set(), deque(maxlen=MAX_MESSAGES)
-        if not self.scope["user"].is_authenticated:
-            await self.close(code=4401)
+        self.session_key = self.scope["session"].session_key or ""
+        person = await self.person()
+        if person is None:
+            await self.close(code=NOBODY)
             return
+        self.role = role_of(person)
         await self.accept()
+        doorkeeper.let_in(self)
+
+    @database_sync_to_async
+    def person(self) -> User | None:
+        return people_of({self.session_key}).get(self.session_key)
+
+    async def look_again(self, person: User | None) -> None:
+        """From the doorkeeper. A page with another role now comes back by itself, and sees what it may see then."""
+        if person is None or role_of(person) != self.role:
+            doorkeeper.let_out(self)
+            await self.close(code=NOBODY if person is None else CHANGED)
+        elif self.topics and not sees_everything(person):
+            await self.watch(await self.allowed(person, self.topics))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
         """Rubbish, giants and floods close the socket: no page of ours sends them."""
@@ -88,21 +110,29 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         if not isinstance(wanted, list) or len(wanted) > MAX_TOPICS:
             await self.close(code=4400)
             return
-        allowed = await self.allowed({topic for topic in wanted if isinstance(topic, str)})
-        for topic in self.topics - allowed:
-            await self.channel_layer.group_discard(group_name(topic), self.channel_name)
-        for topic in allowed - self.topics:
-            await self.channel_layer.group_add(group_name(topic), self.channel_name)
-        begun, self.topics = allowed - self.topics, allowed
-        await self.send_json({"watching": sorted(allowed)})
-        for topic in begun:
+        person = await self.person()
+        if person is None:
+            await self.close(code=NOBODY)
+            return
+        before = self.topics
+        await self.watch(await self.allowed(person, {topic for topic in wanted if isinstance(topic, str)}))
+        await self.send_json({"watching": sorted(self.topics)})
+        for topic in self.topics - before:
             await self.look(topic)
 
     @database_sync_to_async
-    def allowed(self, topics: set[str]) -> set[str]:
-        return may_watch(self.scope["user"], topics)
+    def allowed(self, person: User, topics: set[str]) -> set[str]:
+        return may_watch(person, topics)
+
+    async def watch(self, topics: set[str]) -> None:
+        before, self.topics = self.topics, topics
+        for topic in before - topics:
+            await self.channel_layer.group_discard(group_name(topic), self.channel_name)
+        for topic in topics - before:
+            await self.channel_layer.group_add(group_name(topic), self.channel_name)
 
     async def disconnect(self, code: int) -> None:
+        doorkeeper.let_out(self)
         for topic in self.topics:
             await self.channel_layer.group_discard(group_name(topic), self.channel_name)
 

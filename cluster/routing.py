@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
 from channels.security.websocket import WebsocketDenier
+from channels.sessions import SessionMiddlewareStack
 from django.urls import path
 
 from cluster.consumers import LiveConsumer
@@ -24,4 +24,4 @@ class SameOrigin:
         return await WebsocketDenier()(scope, receive, send)
 
 
-live_socket = SameOrigin(AuthMiddlewareStack(URLRouter([path("live", LiveConsumer.as_asgi())])))
+live_socket = SameOrigin(SessionMiddlewareStack(URLRouter([path("live", LiveConsumer.as_asgi())])))

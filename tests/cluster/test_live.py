@@ -9,6 +9,7 @@ from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from access.models import Role, User
@@ -23,9 +24,18 @@ pytestmark = pytest.mark.django_db(transaction=True)
 OWN, OTHER = uuid.uuid4(), uuid.uuid4()
 
 
+@database_sync_to_async
+def session_of(user: Any) -> Any:
+    """A web session as logging in makes it."""
+    client = Client()
+    if user.pk:
+        client.force_login(user)
+    return client.session
+
+
 async def socket(user: Any) -> WebsocketCommunicator:
     made = WebsocketCommunicator(LiveConsumer.as_asgi(), "/live")
-    made.scope["user"] = user
+    made.scope["session"] = await session_of(user)
     return made
 
 
