@@ -15,6 +15,7 @@ case $1 in
     [ "$(id -u)" = 0 ] || as_root chown "$(id -u)" "$var"/lab/{lab.json,key,known_hosts}
     [ -S "$var/run/web.sock" ] || die "The lab is up, but Drover does not run: start it with make up, then run make lab again."
     .venv/bin/python manage.py lab_adopt
+    say "The lab is part of your cluster now. Ideas what to do with it: README.md, Five minutes' tour. It ends with make lab-down."
     ;;
   down)
     [ ! -S "$var/run/web.sock" ] || [ ! -f "$var/lab/lab.json" ] || .venv/bin/python manage.py lab_adopt --forget

@@ -1,6 +1,7 @@
 """Waits until the pages answer and says where and how to log in. A process of its own: it costs no memory later."""
 
 import argparse
+import signal
 import ssl
 import sys
 import time
@@ -17,6 +18,7 @@ def main() -> int:
     parser.add_argument("--ask", help="the address to ask")
     parser.add_argument("--text", help="what to say when it answers")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the Ctrl-C that ends Drover ends this without a word
     deadline = time.monotonic() + TIMEOUT_S
     while not options.web.exists() and time.monotonic() < deadline:
         time.sleep(0.05)

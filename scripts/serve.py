@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from honcho.manager import Manager
 from honcho.process import Process
 
 from cluster.env import env_bool, env_str, load_env_file
-from scripts import front, leftovers
+from scripts import front, hypervisor, leftovers
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = {"redis", "front", "web", "virtlogd", "libvirtd"}  # the others wait until pages are served
+LAST = "redis"
 VAR_LENGTH_MAX = 62  # a socket's path has 107 bytes at most; ssh's shared connections need 45 below DROVER_VAR
 PR_SET_PDEATHSIG = 1  # prctl(2)
-LIBVIRT_SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
 YEAR_S = 365 * 24 * 3600
 
 
@@ -41,6 +41,7 @@ class Drover(Manager):
 
     def __init__(self, var: Path) -> None:
         super().__init__()
+        self._is_ending = False
         self.var = var
         self._process_ctor = Follower
 
@@ -51,10 +52,21 @@ class Drover(Manager):
         self.add_process(name, keep, env=dict(os.environ), cwd=str(ROOT))
 
     def terminate(self) -> None:
-        if self._all_started():
-            super().terminate()
-        else:  # a Ctrl-C in the first moments: honcho does not know all pids yet
+        """End all, Redis last: the others still speak through it while they end."""
+        if not self._all_started():  # a Ctrl-C in the first moments: honcho does not know all pids yet
             threading.Timer(0.1, self.terminate).start()
+        elif not self._is_ending:
+            self._is_ending = True
+            for name, process in self._processes.items():
+                if name != LAST and "returncode" not in process:
+                    self._procmgr.terminate(process["pid"])
+            threading.Thread(target=self._end_last, daemon=True).start()
+
+    def _end_last(self) -> None:
+        if LAST in self._processes:
+            while any("returncode" not in process for name, process in self._processes.items() if name != LAST):
+                time.sleep(0.05)
+            self._procmgr.terminate(self._processes[LAST]["pid"])
 
     def loop(self) -> None:
         signal.signal(signal.SIGHUP, lambda _number, _frame: os.kill(os.getpid(), signal.SIGTERM))
@@ -92,7 +104,7 @@ def serve(var: Path) -> int:
     set_environment(var, tls)
     made = set_up(var)
     manager = Drover(var)
-    chosen = commands()
+    chosen = {**commands(), **own_libvirt(var)}
     for name, command in chosen.items():
         manager.add(name, command, waits="web" in chosen and name not in FIRST)
     if "front" in chosen and "web" in chosen:
@@ -169,27 +181,19 @@ def commands() -> dict[str, str]:
     wanted = env_str("DROVER_PROCESSES").split()
     if unknown := set(wanted) - set(found):
         raise front.BadSetting(f"DROVER_PROCESSES: {', '.join(sorted(unknown))}: choose from {' '.join(found)}.")
-    found = {name: command for name, command in found.items() if not wanted or name in wanted}
-    if (
-        env_bool("DROVER_LOCAL_HOST", default=True)
-        and not libvirt_answers()
-        and not Path("/run/systemd/system").exists()
-    ):
-        as_root = "" if os.geteuid() == 0 else "sudo scripts/with_parent $$ "
-        for daemon in ("virtlogd", "libvirtd"):
-            found[daemon] = f"{as_root}env LIBVIRT_LOG_OUTPUTS=3:file:$DROVER_VAR/run/{daemon}.log {daemon}"
-    return found
+    return {name: command for name, command in found.items() if not wanted or name in wanted}
 
 
-def libvirt_answers() -> bool:
-    for path in LIBVIRT_SOCKETS:
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(path)
-            except OSError:
-                continue
-            return True
-    return False
+def own_libvirt(var: Path) -> dict[str, str]:
+    """The daemons of this machine's libvirt, where it is to be a host and nobody else runs them."""
+    if not env_bool("DROVER_LOCAL_HOST", default=True):
+        return {}
+    try:
+        return hypervisor.daemons(var)
+    except hypervisor.NeedsPassword:
+        say("This machine's libvirt does not run, and sudo wants a password to start it. Start it yourself:")
+        say("    sudo virtlogd -d; sudo libvirtd -d")
+        return {}
 
 
 def announce(var: Path, listen: front.Listen, tls: front.Certificate | None, made: dict[str, str]) -> None:
@@ -204,7 +208,8 @@ def announce(var: Path, listen: front.Listen, tls: front.Certificate | None, mad
         lines.append(f"Log in as {made['admin']}; forgotten the password: manage.py changepassword {made['admin']}")
     lines.append("Ctrl-C ends it.")
     ask = front.Listen("127.0.0.1" if listen.is_every else listen.host, listen.port).url(https=tls is not None)
-    argv = [sys.executable, "-m", "scripts.ready", "--web", str(var / "run" / "web.sock"), "--ask", f"{ask}healthz"]
+    argv = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "scripts.ready"]
+    argv += ["--web", str(var / "run" / "web.sock"), "--ask", f"{ask}healthz"]
     subprocess.Popen([*argv, "--text", "\n".join(lines)], cwd=ROOT)
 
 

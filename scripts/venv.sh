@@ -12,6 +12,8 @@ fi
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Drover needs Python 3.11 or newer."
 say "Installing Python packages into .venv (once; a minute or two)"
 [ -x .venv/bin/pip ] || python3 -m venv .venv
+# rrdtool asks with a call that Python 3.13 no longer has whether Python runs
+export CFLAGS="${CFLAGS-} -DPyEval_ThreadsInitialized=Py_IsInitialized"
 .venv/bin/pip install --quiet --use-pep517 --disable-pip-version-check --no-input --require-hashes -r "$lock"
 rm -f .venv/.requirements*
 printf '%s' "$sum" > "$stamp"

@@ -49,6 +49,7 @@ def test_first_and_second_start(drover: Started) -> None:
     ours = leaders(drover)
     assert drover.signal(signal.SIGINT) == 0
     assert sessions(ours) == []
+    assert "Traceback" not in drover.log
 
     seconds = drover.start()
     busy = os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
