@@ -133,6 +133,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 600},
     },
+    "vms.close_abandoned_consoles": {
+        "task": "vms.close_abandoned_consoles",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
     "jobs.forget_old": {"task": "jobs.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }
 

@@ -6,31 +6,53 @@ are checked before the upgrade; then bytes flow until either side ends, and the 
 
 import logging
 import os
+import socket
 import socketserver
+import threading
+import time
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
-from django.utils import timezone
 from websockify.websocketproxy import ProxyRequestHandler
+from websockify.websocketserver import HttpWebSocket
 
+from access.rules import role_of
 from hosts.models import Host
 from ui import live
 from virt import consoles as lines
-from virt.errors import VirtError
+from virt.errors import VirtError, WrongState
 from vms import consoles
 from vms.models import ConsoleKind, ConsoleSession
 
 log = logging.getLogger(__name__)
-CLOSE_NO_TARGET = 4404  # private use (RFC 6455, 7.4.2): the page shows the reason and tries again
+# private use (RFC 6455, 7.4.2): the page shows the reason and tries again
+CLOSE_NO_RIGHT, CLOSE_NO_TARGET = 4403, 4404
+EVERY_S = 3.0
+MOST_BYTES = 8 * 1024 * 1024  # of one message: a long text that is pasted
+
+
+class BoundedSocket(HttpWebSocket):
+    """websockify gathers a message, and what is announced as one frame, whole: up to 2^63 bytes."""
+
+    def _recv_frames(self) -> Any:
+        if len(self._recv_buffer) + len(self._partial_msg) > MOST_BYTES:
+            raise ConnectionError("a message that is too long")
+        return super()._recv_frames()
 
 
 class ConsoleHandler(ProxyRequestHandler):
     """One browser's console. websockify does the WebSocket and the copying."""
 
+    SocketClass = BoundedSocket
     session: ConsoleSession
+    opened: consoles.Opened
+    line: lines.Line
+    end_code = 0
 
     def log_message(self, format: str, *args: object) -> None:
         log.debug(format, *args)
@@ -56,26 +78,50 @@ class ConsoleHandler(ProxyRequestHandler):
             return None
         if not ticket or cookie is None:
             return None
-        return consoles.redeem(ticket, cookie.value)
+        session = consoles.redeem(ticket, cookie.value)
+        if session is not None:
+            self.opened = consoles.Opened(cookie.value, role_of(session.user))
+        return session
 
     def new_websocket_client(self) -> None:
         session = self.session
-        host = session.vm.host
-        if host is None:
-            raise self.CClose(CLOSE_NO_TARGET, "no host")
         try:
-            line = self._open(host, session)
+            if session.vm.host is None:
+                raise WrongState("no host")
+            self.line = self._open(session.vm.host, session)
         except VirtError as error:
             log.info("console of %s: %s (%s)", session.vm.uuid, error.message, error.technical)
+            self.note(closed=True)
             raise self.CClose(CLOSE_NO_TARGET, error.message.encode()[:120].decode(errors="ignore")) from error
-        ConsoleSession.objects.filter(pk=session.pk).update(host_name=host.name)
+        ConsoleSession.objects.filter(pk=session.pk).update(host_name=session.vm.host.name)
         close_old_connections()
         live.publish(f"vm.{session.vm.uuid}")
-        with line:
+        with self.line:
+            rounds.begin(self)
             try:
-                self.do_proxy(line)
+                self.do_proxy(self.line)
+            except (self.CClose, OSError):
+                if self.end_code:
+                    raise self.CClose(self.end_code, "") from None
+                raise
             finally:
-                self._close(line)
+                rounds.over(self)
+                self.note(closed=True)
+
+    def recv_frames(self) -> Any:
+        """As one piece: websockify hands on one piece a turn, so that many small ones would pile up in our memory."""
+        pieces, closed = super().recv_frames()
+        return [b"".join(pieces)] if pieces else [], closed
+
+    def end(self, code: int) -> None:
+        """From another thread: our end of the line is cut, and the thread that copies notices and says why.
+
+        The second time also the browser's, which does not take what is sent.
+        """
+        side = self.connection if self.end_code else self.line.socket
+        self.end_code = code
+        with suppress(OSError):
+            side.shutdown(socket.SHUT_RDWR)
 
     @staticmethod
     def _open(host: Host, session: ConsoleSession) -> lines.Line:
@@ -84,14 +130,58 @@ class ConsoleHandler(ProxyRequestHandler):
             return lines.open_serial(host.target, uuid)
         return lines.open_vnc(host.target, uuid)
 
-    def _close(self, line: lines.Line) -> None:
+    def note(self, *, closed: bool = False) -> None:
+        line = getattr(self, "line", None)
+        sent, received = (line.sent, line.received) if line else (0, 0)
         try:
-            ConsoleSession.objects.filter(pk=self.session.pk).update(
-                closed_at=timezone.now(), bytes_to_guest=line.sent, bytes_from_guest=line.received
-            )
+            consoles.note_open(self.session.pk, sent=sent, received=received, closed=closed)
         except DatabaseError as error:
-            log.error("console session %s: its end is not stored: %s", self.session.pk, error)
+            log.error("console session %s: how it goes is not stored: %s", self.session.pk, error)
         close_old_connections()
+
+
+class Rounds:
+    """Looks every few seconds whether the people at this process's open consoles may stay, and notes those that do."""
+
+    def __init__(self) -> None:
+        self._open: set[ConsoleHandler] = set()
+        self._lock = threading.Lock()
+        self._noted_at = 0.0
+
+    def begin(self, handler: ConsoleHandler) -> None:
+        with self._lock:
+            self._open.add(handler)
+
+    def over(self, handler: ConsoleHandler) -> None:
+        with self._lock:
+            self._open.discard(handler)
+
+    def forever(self) -> None:
+        while True:
+            time.sleep(EVERY_S)
+            try:
+                self.go_round()
+            except DatabaseError as error:
+                log.warning("open consoles are not looked at: %s", error)
+            close_old_connections()
+
+    def go_round(self) -> None:
+        """Raises DatabaseError: then all stay for now."""
+        with self._lock:
+            opened = {handler.session.pk: handler for handler in self._open}
+        if not opened:
+            return
+        kept = consoles.still_allowed({pk: handler.opened for pk, handler in opened.items()})
+        for pk in opened.keys() - kept:
+            log.info("console session %s is ended: its person may not use it any more", pk)
+            opened[pk].end(CLOSE_NO_RIGHT)
+        if time.monotonic() - self._noted_at > consoles.NOTED_EVERY.total_seconds():
+            self._noted_at = time.monotonic()
+            for pk in kept:
+                opened[pk].note()
+
+
+rounds = Rounds()
 
 
 class ConsoleServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -117,7 +207,7 @@ def serve(path: Path) -> None:
     """Serve until the process is ended. The socket file is ours alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    consoles.close_abandoned()
+    threading.Thread(target=rounds.forever, name="rounds", daemon=True).start()
     old = os.umask(0o117)
     try:
         server = ConsoleServer(str(path), ConsoleHandler)

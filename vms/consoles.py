@@ -3,15 +3,19 @@
 import hashlib
 import secrets
 from datetime import timedelta
+from typing import NamedTuple
 
-from django.contrib.sessions.models import Session
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from access.models import User
-from access.rules import can, visible
+from access.rules import can, role_of, visible
+from access.sessions import people_of
 from vms.models import ConsoleKind, ConsoleSession, Vm
 
 VALID_FOR = timedelta(seconds=30)
+NOTED_EVERY = timedelta(seconds=15)
+DEAD_AFTER = 4 * NOTED_EVERY
 
 
 def digest(text: str) -> str:
@@ -37,7 +41,8 @@ def issue(vm: Vm, user: User, session_key: str, *, kind: str, view_only: bool, a
 def redeem(ticket: str, session_key: str) -> ConsoleSession | None:
     """Use up a ticket. None if unknown, used, expired, of another web session or an ended one, or without the right."""
     now = timezone.now()
-    if not Session.objects.filter(session_key=session_key, expire_date__gt=now).exists():
+    person = people_of({session_key}).get(session_key)
+    if person is None:
         return None
     mine = ConsoleSession.objects.filter(
         ticket_digest=digest(ticket), session_digest=digest(session_key), used_at=None, expires_at__gt=now
@@ -45,11 +50,46 @@ def redeem(ticket: str, session_key: str) -> ConsoleSession | None:
     if mine.update(used_at=now) != 1:
         return None
     session = ConsoleSession.objects.select_related("user", "vm__host").get(ticket_digest=digest(ticket))
-    if not can(session.user, "vms.console"):
-        return None
-    if not visible(session.user, Vm.objects.filter(pk=session.vm_id)).exists():
+    if session.user_id != person.pk or not _may_use(person, {session.vm_id}):
         return None
     return session
+
+
+def _may_use(person: User, vm_keys: set[int]) -> set[int]:
+    """Those of the VMs whose console this person may use."""
+    if not can(person, "vms.console"):
+        return set()
+    return set(visible(person, Vm.objects.filter(pk__in=vm_keys)).values_list("pk", flat=True))
+
+
+class Opened(NamedTuple):
+    """What was true when a console was opened, and must stay so."""
+
+    session_key: str
+    role: str
+
+
+def still_allowed(opened: dict[int, Opened]) -> set[int]:
+    """Those of the open consoles (by primary key) that may stay: not after logging out, with another role, or without
+    the right to this VM. Some queries for all of them together."""
+    people = people_of({one.session_key for one in opened.values()})
+    vms: dict[User, dict[int, int]] = {}
+    for pk, user_id, vm_id in ConsoleSession.objects.filter(pk__in=opened).values_list("pk", "user_id", "vm_id"):
+        person = people.get(opened[pk].session_key)
+        if person is not None and person.pk == user_id and role_of(person) == opened[pk].role:
+            vms.setdefault(person, {})[pk] = vm_id
+    kept = set()
+    for person, wanted in vms.items():
+        usable = _may_use(person, set(wanted.values()))
+        kept |= {pk for pk, vm_id in wanted.items() if vm_id in usable}
+    return kept
+
+
+def note_open(pk: int, *, sent: int, received: int, closed: bool = False) -> None:
+    """Say that a session is open, or over, and how many bytes went each way."""
+    now = timezone.now()
+    more = {"closed_at": now} if closed else {}
+    ConsoleSession.objects.filter(pk=pk).update(seen_at=now, bytes_to_guest=sent, bytes_from_guest=received, **more)
 
 
 def forget_unused() -> int:
@@ -59,8 +99,10 @@ def forget_unused() -> int:
 
 
 def close_abandoned() -> int:
-    """Close the rows of sessions whose console process was killed in the middle: their bytes are not known.
+    """Close the rows of sessions whose console process was killed in the middle, with the time it last told of them.
 
-    Called when a console process starts. Another one's session that is still open is closed once more at its end.
+    One that was only silent, because the database was away, writes its true end itself.
     """
-    return ConsoleSession.objects.filter(closed_at=None).exclude(used_at=None).update(closed_at=timezone.now())
+    last = Coalesce("seen_at", "used_at")
+    rows = ConsoleSession.objects.filter(closed_at=None).exclude(used_at=None).annotate(last=last)
+    return rows.filter(last__lt=timezone.now() - DEAD_AFTER).update(closed_at=last)

@@ -199,6 +199,7 @@ class ConsoleSession(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)  # when its console process last said that it is open
     closed_at = models.DateTimeField(null=True)
     host_name = models.CharField(max_length=64, blank=True)
     bytes_to_guest = models.BigIntegerField(default=0)

@@ -3,16 +3,18 @@
 import base64
 import json
 import os
+import struct
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.clusterkit import Cluster
-from tests.product import ApiError
+from tests.product import PASSWORD, ApiError
 from tests.webkit import WebPerson
 from tests.wskit import BINARY, Refusal, WebSocket
 
@@ -80,6 +82,81 @@ def test_a_ticket_dies_with_its_session(cluster: Cluster, vm: str) -> None:
     path, before = ticket(person, vm), cookie(person)
     assert person.post("/logout").status == 302
     assert refused(cluster, path, cookie=before)
+
+
+OPAL = "opal@example"
+
+
+@pytest.fixture
+def opal(cluster: Cluster) -> Iterator[WebPerson]:
+    """An operator who may be changed."""
+    make = f"from access.models import User; User.objects.create_user({OPAL!r}, password={PASSWORD!r}, role='operator')"
+    cluster.product.manage("shell", "-c", make)
+    yield WebPerson(cluster.product.url).log_in(OPAL)
+    cluster.product.manage(
+        "shell", "-c", f"from access.models import User; User.objects.get(username={OPAL!r}).delete()"
+    )
+
+
+def change(cluster: Cluster, **values: object) -> None:
+    words = f"from access.models import User; User.objects.filter(username={OPAL!r}).update(**{values!r})"
+    cluster.product.manage("shell", "-c", words)
+
+
+def console_of(cluster: Cluster, person: WebPerson, vm: str, kind: str = "vnc") -> WebSocket:
+    return WebSocket(cluster.product.url, ticket(person, vm, kind), cookie=cookie(person), timeout_s=15)
+
+
+def live_of(cluster: Cluster, person: WebPerson) -> WebSocket:
+    return WebSocket(cluster.product.url, "/live", cookie=cookie(person), timeout_s=15)
+
+
+def test_logging_out_ends_what_is_open(cluster: Cluster, opal: WebPerson, person: WebPerson, vm: str) -> None:
+    screen, other, live = console_of(cluster, opal, vm), console_of(cluster, person, vm), live_of(cluster, opal)
+    assert screen.recv()[1][:4] == b"RFB "
+    began = time.monotonic()
+    assert opal.post("/logout").status == 302
+    assert (screen.close_code(), live.close_code()) == (4403, 4401)
+    assert time.monotonic() - began < 8
+    assert other.recv()[1][:4] == b"RFB ", "another person's console stays"
+    other.close()
+
+
+@pytest.mark.parametrize(("values", "code"), [({"role": "user"}, 4403), ({"is_active": False}, 4401)], ids=str)
+def test_losing_the_right_ends_what_is_open(
+    cluster: Cluster, opal: WebPerson, vm: str, values: dict[str, object], code: int
+) -> None:
+    open_ = [console_of(cluster, opal, vm), console_of(cluster, opal, vm, "serial"), live_of(cluster, opal)]
+    change(cluster, **values)
+    assert [one.close_code() for one in open_] == [4403, 4403, code]
+    assert opal.post(f"/vms/{vm}/console/ticket").status in {302, 404}
+
+
+def test_a_giant_message_ends_its_own_console_only(cluster: Cluster, person: WebPerson, vm: str) -> None:
+    """A frame may announce 2^63 bytes: it is not gathered for ever."""
+    giant, other = console_of(cluster, person, vm), console_of(cluster, person, vm)
+    header = struct.pack("!BBQ", 0x82, 0x80 | 127, 1 << 40) + b"mask"
+
+    def pour() -> None:
+        giant.socket.sendall(header)
+        for _piece in range(1024):
+            giant.socket.sendall(bytes(1 << 16))
+
+    with pytest.raises(OSError, match="reset|pipe|timed out"):
+        pour()
+    assert other.recv()[1][:4] == b"RFB "
+    other.close()
+
+
+def test_a_made_up_address_is_not_believed(cluster: Cluster, person: WebPerson, vm: str) -> None:
+    """The audit of consoles says where a person was."""
+    headers = {"X-Forwarded-For": "203.0.113.9", "X-Real-IP": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+    request = urllib.request.Request(f"{cluster.product.url}/vms/{vm}/console/ticket", data=b"", headers=headers)
+    request.add_header("Cookie", f"{cookie(person)}; drover_csrf={person.cookie('drover_csrf')}")
+    request.add_header("X-CSRFToken", person.cookie("drover_csrf"))
+    urllib.request.urlopen(request).close()
+    words = "from vms.models import ConsoleSession; print(ConsoleSession.objects.first().address)"
+    assert cluster.product.manage("shell", "-c", words).split()[-1] == "127.0.0.1"
 
 
 def test_console_socket_serves_nothing_else(cluster: Cluster, person: WebPerson) -> None:
