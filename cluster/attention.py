@@ -59,7 +59,7 @@ def some(rows: QuerySet[Any]) -> tuple[list[Any], bool]:
 
 
 def nobody_watches() -> Iterator[Item]:
-    seen = Host.objects.aggregate(last=Max("seen_at"), all=Count("pk"))
+    seen = Host.objects.filter(is_managed=True).aggregate(last=Max("seen_at"), all=Count("pk"))
     if seen["all"] and seen["last"] and timezone.now() - seen["last"] > SILENT_AFTER:
         yield Item(
             "bad",
@@ -107,7 +107,7 @@ def duplicates() -> Iterator[Item]:
 
 
 def silent_hosts() -> Iterator[Item]:
-    bad = Host.objects.exclude(observed_state__in=[HostState.UP, HostState.FENCED])
+    bad = Host.objects.filter(is_managed=True).exclude(observed_state__in=[HostState.UP, HostState.FENCED])
     rows = list(
         bad.order_by("-state_since", "name").annotate(count=Count("vms"), all=Count("pk")).only(*HOST)[: EACH + 1]
     )
@@ -207,8 +207,9 @@ def failed_jobs(user: Person) -> Iterator[Item]:
 
 def strangers() -> Iterator[Item]:
     """Hosts that cannot log in to all others: live migration between them needs it."""
-    ssh = Host.objects.filter(transport=Transport.SSH, observed_state=HostState.UP)
-    all_hosts = Host.objects.filter(transport=Transport.SSH).values("transport").annotate(n=Count("pk")).values("n")
+    managed = Host.objects.filter(transport=Transport.SSH, is_managed=True)
+    ssh = managed.filter(observed_state=HostState.UP)
+    all_hosts = managed.values("transport").annotate(n=Count("pk")).values("n")
     lonely = ssh.annotate(known=JsonLength("trusted_hosts"), all=all_hosts).filter(known__lt=F("all") - 1)
     rows, more = some(lonely.order_by("name").only("name"))
     if rows:
@@ -233,6 +234,18 @@ def wrong_clocks() -> Iterator[Item]:
         yield Item("info", "clock-exclamation", _("more clocks are wrong"), "", reverse("hosts:index"), _("See"))
 
 
+def unfinished_hosts() -> Iterator[Item]:
+    """For those who may go on with it."""
+    adding = Host.objects.filter(is_managed=False).order_by("-pk").only("name", "setup_step")
+    rows, more = some(adding)
+    for host in rows:
+        title = _("%(host)s is not added yet") % {"host": host.name}
+        why = _("next: %(step)s") % {"step": host.get_setup_step_display()}
+        yield Item("info", "server-2", title, why, reverse("hosts:setup", args=[host.pk]), _("Go on"))
+    if more:
+        yield Item("info", "server-2", _("more hosts are not added yet"), "", reverse("hosts:index"), _("See"))
+
+
 OF_HOSTS: list[Callable[[], Iterator[Item]]] = [
     nobody_watches,
     jobs_wait,
@@ -253,4 +266,6 @@ def attention(user: Person, uses: list[PoolUse] | None = None) -> list[Item]:
     if can(user, "hosts.view"):
         full = full_pools(pool_uses() if uses is None else uses)
         items = [*(item for rule in OF_HOSTS for item in rule()), *full, *items]
+    if can(user, "hosts.manage"):
+        items += unfinished_hosts()
     return sorted(items, key=lambda item: ORDER[item.tone])

@@ -31,7 +31,7 @@ def host_figures() -> dict[str, Any]:
     up = Q(observed_state=HostState.UP)
     busy = up & Q(cpu_percent__isnull=False)
     known = up & Q(memory_free_bytes__isnull=False)
-    row = Host.objects.aggregate(
+    row = Host.objects.filter(is_managed=True).aggregate(  # not those that are still being added
         all=Count("pk"),
         up=Count("pk", filter=up),
         resting=Count("pk", filter=up & Q(maintenance=True)),

@@ -111,6 +111,8 @@ def cards(user: Person, hosts: list[Host]) -> list[Card]:
 
 def cluster_map(user: Person, *, page: str = "1", find: str = "") -> dict[str, Any]:
     """What `cluster/_map.html` needs."""
-    hosts = Host.objects.filter(name__icontains=find) if find else Host.objects.all()
+    hosts = Host.objects.filter(is_managed=True)
+    if find:
+        hosts = hosts.filter(name__icontains=find)
     shown = page_of_hosts(hosts, page)
     return {"cards": cards(user, list(shown.object_list)), "page": shown, "find": find, "per_page": HOSTS_PER_PAGE}

@@ -1,6 +1,7 @@
 """Jobs: the list, one job with its live pieces, cancel, the dock."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from jobs.filters import JobFilter
 from jobs.models import Job
 from jobs.operations import by_name
 from jobs.states import State
+from ui import text
 from ui.htmx import is_partial, note_response
 
 PER_PAGE = 50
@@ -46,9 +48,38 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "jobs/_table.html" if is_partial(request) else "jobs/index.html", context)
 
 
+NUMBERED = frozenset({"host", "hosts", "pool", "image", "iso", "owner", "source", "destination"})  # by primary key
+UNSHOWN = frozenset({"secret"})  # a reference that is of no use to anybody
+
+
 def facts(values: dict[str, Any]) -> list[tuple[str, str]]:
-    """Parameters or a result as rows: names as written, values as text."""
-    return [(name, value if isinstance(value, str) else json.dumps(value, indent=1)) for name, value in values.items()]
+    """Parameters or a result as rows to read: nothing of what was left open, sizes and times with their units."""
+    shown = {name: value for name, value in values.items() if name not in UNSHOWN and value not in (None, "", [], {})}
+    return [_fact(name, value) for name, value in shown.items() if f"{name}_name" not in shown]
+
+
+def _fact(name: str, value: Any) -> tuple[str, str]:
+    stem, _line, unit = name.rpartition("_")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and unit in UNITS:
+        return stem.replace("_", " "), UNITS[unit](value)
+    words = name.removesuffix("_name").replace("_", " ")
+    if isinstance(value, bool):
+        return words, _("yes") if value else _("no")
+    if name in NUMBERED:
+        several = value if isinstance(value, list) else [value]
+        return words, ", ".join(_("no. %(n)s") % {"n": one} if isinstance(one, int) else str(one) for one in several)
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return words, ", ".join(value)
+    return words, value if isinstance(value, str) else json.dumps(value, indent=1)
+
+
+UNITS: dict[str, Callable[[float], str]] = {
+    "bytes": text.size,
+    "mib": lambda mib: text.size(mib * 1024**2),
+    "s": text.duration,
+    "ms": lambda milliseconds: text.duration(milliseconds / 1000),
+}
 
 
 def target_url(request: HttpRequest, job: Job) -> str:
@@ -117,8 +148,8 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
         raise PermissionDenied
     if not engine.cancel(job, User.objects.get(username=request.user.get_username())):
         return note_response(request, _("It is too late to cancel this job."), job.get_absolute_url())
-    text = _("Cancelling: %(job)s") % {"job": job.title}
-    return note_response(request, text, job.get_absolute_url(), bad=False)
+    message = _("Cancelling: %(job)s") % {"job": job.title}
+    return note_response(request, message, job.get_absolute_url(), bad=False)
 
 
 @require_GET

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -118,6 +118,8 @@ def _cpus(hosts: list[Host]) -> list[dict[str, Any]]:
 def detail(request: PersonRequest, pk: int) -> HttpResponse:
     """The page; for htmx only its header and figures, which change every few seconds."""
     host = get_object_or_404(visible(request.user, Host.objects.defer("cpu_xml", "machine_types")), pk=pk)
+    if not host.is_managed and can(request.user, "hosts.manage") and not is_partial(request):
+        return redirect("hosts:setup", host.pk)
     context = _about(request.user, host)
     if is_partial(request):
         return render(request, "hosts/_live.html", context)

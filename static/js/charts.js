@@ -11,6 +11,8 @@ const FORMAT = {
   rate,
   number: (value) => Number(value.toFixed(2)).toString(),
 };
+const BINARY = Array.from({ length: 50 }, (_step, power) => 2 ** power); // 1 GiB, not 953 MiB
+const AXIS_LETTER = 6.3; // points
 const plots = new Map(); // figure -> uPlot
 const figuresOf = (holder) => [...holder.querySelectorAll(".chart")];
 
@@ -52,6 +54,7 @@ function options(figure, top) {
   const paint = colours(figure);
   const format = FORMAT[figure.dataset.unit] ?? FORMAT.number;
   const axis = { stroke: paint.text, font: "11px Inter, sans-serif", ticks: { show: false }, grid: { stroke: paint.grid, width: 1 } };
+  const binary = ["size", "rate"].includes(figure.dataset.unit) ? { incrs: BINARY } : {};
   const names = figure.dataset.labels.split(/,\s*/);
   return {
     width: figure.clientWidth,
@@ -62,7 +65,7 @@ function options(figure, top) {
     scales: { y: { range: (_plot, _low, high) => [0, top ?? Math.max(high ?? 0, Number.EPSILON) * 1.1] } },
     axes: [
       { ...axis, size: 18, gap: 2, space: 60, grid: { show: false }, values: (_plot, times) => times.map((at) => clock(at)) },
-      { ...axis, size: 52, gap: 4, space: 28, values: (_plot, values) => values.map((value) => format(value)) },
+      { ...axis, ...binary, size: wideEnough, gap: 4, space: 28, values: (_plot, values) => values.map((value) => format(value)) },
     ],
     series: [
       {},
@@ -77,6 +80,10 @@ function options(figure, top) {
     ],
     hooks: { setCursor: [(plot) => hover(figure, plot)] },
   };
+}
+
+function wideEnough(_plot, labels) {
+  return 8 + AXIS_LETTER * Math.max(5, ...(labels ?? []).map((label) => label.length));
 }
 
 const clock = (seconds) => {

@@ -14,9 +14,10 @@ export function say(message, bad = false) {
 
 async function askTicket() {
   const headers = JSON.parse(document.body.getAttribute("hx-headers") || "{}");
-  const response = await fetch(box.dataset.ticket, { method: "POST", headers, credentials: "same-origin" });
+  const nothing = () => new Response(null, { status: 503 }); // no answer at all: being restarted, or the network is gone
+  const response = await fetch(box.dataset.ticket, { method: "POST", headers, credentials: "same-origin" }).catch(nothing);
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error || text("The server did not answer."));
+  if (!response.ok) throw new Error(answer.error || text("Drover does not answer; trying again…"));
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   return `${scheme}//${location.host}${answer.path}`;
 }

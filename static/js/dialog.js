@@ -8,6 +8,15 @@ function open() {
   const heading = dialog.querySelector("h1, h2");
   if (heading) dialog.setAttribute("aria-label", heading.textContent.trim());
   dialog.showModal();
+  if (!dialog.querySelector("[autofocus]")) start()?.focus();
+}
+
+// Where the keyboard begins: the first field, or the harmless one of the buttons; not the cross in the corner.
+function start() {
+  const fields = ".dialog-body :is(input:not([type=hidden]), select, textarea):not(:disabled)";
+  const first = [...dialog.querySelectorAll(fields)].find((field) => field.checkVisibility());
+  const group = first?.type === "radio" ? dialog.querySelector(`input[name="${CSS.escape(first.name)}"]:checked`) : null;
+  return group ?? first ?? dialog.querySelector(".dialog-body :is(a, button):not(:disabled)") ?? dialog.querySelector(".dialog-foot .btn");
 }
 
 export function close() {

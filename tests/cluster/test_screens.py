@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import redis
-from channels.testing import WebsocketCommunicator
 from django.test import Client
 from django.urls import reverse
 
 from access.models import Role, User
 from access.rules import PERMISSIONS
-from cluster.consumers import LiveConsumer, may_watch
+from cluster.consumers import may_watch
 from cluster.watch.screens import Screens
+from tests.cluster.test_live import socket
 from tests.cluster.watching import InlineCrew, InlineStore, simulated, watch_of
 from virt.errors import NotFound, VirtError
 from virt.screens import picture_of, small_png
@@ -134,8 +134,7 @@ def test_only_who_may_open_the_console(client: Client, monkeypatch: pytest.Monke
 async def test_an_open_page_is_a_look() -> None:
     owner = await User.objects.acreate(username="lena", role=Role.USER)
     vm = await Vm.objects.acreate(uuid=uuid.uuid4(), name="own", owner=owner, observed_state="running")
-    page = WebsocketCommunicator(LiveConsumer.as_asgi(), "/live")
-    page.scope["user"] = owner
+    page = await socket(owner)
     await page.connect()
     await page.send_json_to({"watch": [f"vm.{vm.uuid}"]})
     await page.receive_json_from()
