@@ -19,7 +19,7 @@ check: ## format, lint, types, import directions, migrations, fast tests (under 
 test: ## everything: also PostgreSQL, the lab and the browser (under 30 min)
 	@setpriv --pdeathsig TERM scripts/test.sh
 
-bench: ## measure and print the table of docs/bench.md
+bench: ## measure and print the table of docs/speed.md
 	@scripts/venv.sh dev && .venv/bin/python -m bench
 
 lock: ## write the lock files anew

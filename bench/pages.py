@@ -40,7 +40,7 @@ class Measured:
         return f"{self.page.label:28} {figures}  {self.page.url[:70]}"
 
 
-def measure(pages: Sequence[Page], requests: int = REQUESTS) -> list[Measured]:
+def measure(scene: Scene, pages: Sequence[Page], requests: int = REQUESTS) -> list[Measured]:
     """Ask for each page as a logged-in administrator, through all middleware, each with a new database connection.
 
     New, because that is what a request to the running product gets: one request's thread opens its own.
@@ -52,6 +52,7 @@ def measure(pages: Sequence[Page], requests: int = REQUESTS) -> list[Measured]:
 
     from access.models import User
 
+    assert scene.redis
     if settings.DEBUG:
         raise SystemExit("DROVER_DEBUG is set: what is measured with it means nothing")
     client = Client()
@@ -102,8 +103,8 @@ def list_pages() -> list[Page]:
     return [*pages, Page("live refresh", "/vms/", htmx)]
 
 
-def vm_list(_scene: Scene) -> list[Result]:
-    found = measure(list_pages())
+def vm_list(scene: Scene) -> list[Result]:
+    found = measure(scene, list_pages())
     slowest = max(one.p95_ms for one in found)
     queries = max(one.queries for one in found)
     size = max(one.size for one in found)
@@ -159,8 +160,8 @@ def other_pages() -> list[Page]:
 MAIN = {"VM page": "VM page", "host page": "host page", "overview": "overview"}
 
 
-def pages(_scene: Scene) -> list[Result]:
-    found = {one.page.label: one for one in measure(other_pages())}
+def pages(scene: Scene) -> list[Result]:
+    found = {one.page.label: one for one in measure(scene, other_pages())}
     results = []
     for label in MAIN:
         mine = [one for key, one in found.items() if key.startswith(label)]

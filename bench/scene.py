@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -59,6 +60,24 @@ class Scene:
         if adopt:
             product.manage("lab_adopt", str(self.lab.file))
         return product
+
+    @cached_property
+    def redis(self) -> Path:
+        """A Redis where the bench's own settings expect it: pages that are rendered here ask for pictures there."""
+        from django.conf import settings
+
+        socket = Path(settings.REDIS_URL.removeprefix("unix://").partition("?")[0])
+        socket.parent.mkdir(parents=True, exist_ok=True)
+        words = ["--unixsocket", str(socket), "--port", "0", "--save", "", "--loglevel", "warning"]
+        process = subprocess.Popen(["redis-server", *words], stdout=subprocess.DEVNULL)
+        self.stack.callback(process.wait)
+        self.stack.callback(process.terminate)
+        until = time.monotonic() + 10
+        while not socket.exists():
+            if time.monotonic() > until:
+                raise AssertionError("Redis does not start")
+            time.sleep(0.02)
+        return socket
 
     @cached_property
     def browser(self) -> "Browser":
