@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,9 +90,9 @@ def together(many: list[Host], work: Callable[[Host], None]) -> None:
             result.result()
 
 
-def heal(lab: Lab) -> None:
-    """Undo all faults of all hosts; the storage first, for the others wait for it."""
-    made = [host for host in lab.hosts if hosts.is_made(lab, host)]
+def heal(lab: Lab, wanted: Sequence[Host] = ()) -> None:
+    """Undo all faults of these hosts (none: of all); the storage first, for the others wait for it."""
+    made = [host for host in wanted or lab.hosts if hosts.is_made(lab, host)]
     if not made:
         raise LabError("the lab is down: python3 -m lab up")
     for host in made:

@@ -30,18 +30,15 @@ def add_fault_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     daemon.add_argument("host")
     storage = kinds.add_parser("storage", help="let the shared storage hang, or go on")
     storage.add_argument("what", choices=["hang", "resume"])
-    heal = kinds.add_parser("heal", help="undo all faults, of one host or of all; what is off is started")
-    heal.add_argument("host", nargs="?")
+    heal = kinds.add_parser("heal", help="undo all faults, of the named hosts or of all; what is off is started")
+    heal.add_argument("hosts", nargs="*", metavar="host")
 
 
 def run_fault(lab: Lab, options: argparse.Namespace) -> None:
     """Do what a `fault` command says."""
     match options.fault:
         case "heal":
-            if options.host:
-                faults.heal(lab, lab.host(options.host))
-            else:
-                cluster.heal(lab)
+            cluster.heal(lab, [lab.host(name) for name in options.hosts])
         case "storage":
             (faults.storage_hang if options.what == "hang" else faults.storage_resume)(lab)
         case "libvirtd":

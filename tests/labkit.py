@@ -53,6 +53,10 @@ class Lab:
             self.facts = json.loads(self.file.read_text())  # there may be more hosts now
         return done.stdout
 
+    def heal(self) -> None:
+        """Undo all faults of the hosts that every lab has."""
+        self.run("fault", "heal", *(name for name, host in self.facts["hosts"].items() if host["kind"] != "full"))
+
     def ssh(self, name: str, *argv: str, check: bool = True) -> str:
         """A command on a lab host as root with the lab's own key (not Drover's)."""
         options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]

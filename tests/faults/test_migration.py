@@ -22,7 +22,7 @@ def _on_its_way(cluster: Cluster, user_data: str) -> tuple[str, dict]:
 
 
 def _tidy(cluster: Cluster, uuid: str, job: dict) -> None:
-    cluster.lab.run("fault", "heal")
+    cluster.lab.heal()
     cluster.product.wait_job(job)
     _until_all_up(cluster)
     cluster.remove(uuid)
@@ -116,7 +116,7 @@ def test_source_cut_off(cluster: Cluster, endless: tuple[str, dict]) -> None:
     ended = cluster.product.wait_job(job, within_s=150)
     assert ended["state"] in {"failed", "succeeded"}
     assert "vmhost" in (ended["error"] or "vmhost")
-    cluster.lab.run("fault", "heal")
+    cluster.lab.heal()
     _until_all_up(cluster)
     deadline = time.monotonic() + 60
     while len(cluster.alive(uuid)) != 1 and time.monotonic() < deadline:

@@ -39,7 +39,7 @@ def sick(cluster: Cluster) -> dict[str, Any] | None:
 @pytest.fixture
 def healed(cluster: Cluster) -> Iterator[Cluster]:
     yield cluster
-    cluster.lab.run("fault", "heal")
+    cluster.lab.heal()
     until(lambda: all(host["state"] == "up" for host in hosts(cluster).values()), 120)
 
 

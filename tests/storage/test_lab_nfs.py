@@ -37,6 +37,8 @@ def full_hosts(lab: Lab) -> Iterator[list[Host]]:
     Host.objects.update(observed_state=HostState.UP)
     yield hosts
     forget_on_hosts(hosts, "nfstest")
+    for name in NAMES:  # they would slow down all tests that follow
+        lab.run("fault", "power-off", name)
 
 
 def test_it_works(lab: Lab, full_hosts: list[Host], do: Do, admin: User) -> None:

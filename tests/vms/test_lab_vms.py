@@ -84,7 +84,7 @@ def pool(lab: Lab, hosts: list[Host], admin: User) -> Iterator[Pool]:
         done(begin_pool(admin, spec, hosts))
         yield Pool.objects.get(name=POOL)
     finally:
-        lab.run("fault", "heal")
+        lab.heal()
         for host in hosts:
             each = "virsh destroy $vm; virsh undefine $vm --nvram"
             tidy = f"for vm in $(virsh list --all --name | grep ^t8-); do {each}; done"
