@@ -35,6 +35,8 @@ class WebSocket:
         lines += ["Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}"]
         if origin is not None:
             lines.append(f"Origin: {origin or url}")
+        if protocol:
+            lines.append(f"Sec-WebSocket-Protocol: {protocol}")
         if cookie:
             lines.append(f"Cookie: {cookie}")
         self.socket = socket.create_connection((where.hostname, where.port), timeout=timeout_s)

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from websockify.websocketproxy import ProxyRequestHandler
-from websockify.websocketserver import HttpWebSocket
+from websockify.websockifyserver import CompatibleWebSocket
 
 from access.rules import role_of
 from hosts.models import Host
@@ -36,7 +36,7 @@ EVERY_S = 3.0
 MOST_BYTES = 8 * 1024 * 1024  # of one message: a long text that is pasted
 
 
-class BoundedSocket(HttpWebSocket):
+class BoundedSocket(CompatibleWebSocket):
     """websockify gathers a message, and what is announced as one frame, whole: up to 2^63 bytes."""
 
     def _recv_frames(self) -> Any:
