@@ -52,6 +52,8 @@ class WebSocket:
         if status != 101:
             self.socket.close()
             raise Refusal(status)
+        answers = dict(line.lower().split(": ", 1) for line in head.decode("latin1").split("\r\n")[1:])
+        self.protocol = answers.get("sec-websocket-protocol", "")
 
     def send(self, data: bytes, opcode: int = TEXT) -> None:
         length = len(data)

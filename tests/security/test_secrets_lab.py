@@ -133,6 +133,19 @@ def test_losing_the_right_ends_what_is_open(
     assert opal.post(f"/vms/{vm}/console/ticket").status in {302, 404}
 
 
+def read_on(one: WebSocket) -> None:
+    while True:
+        one.recv()
+
+
+def test_the_subprotocol_is_answered(cluster: Cluster, person: WebPerson, vm: str) -> None:
+    """Browsers end a connection whose subprotocol the server does not name; static/js/serial.js asks for this one."""
+    path = ticket(person, vm, "serial")
+    line = WebSocket(cluster.product.url, path, cookie=cookie(person), protocol="binary")
+    assert line.protocol == "binary"
+    line.close()
+
+
 def test_a_giant_message_ends_its_own_console_only(cluster: Cluster, person: WebPerson, vm: str) -> None:
     """A frame may announce 2^63 bytes: it is not gathered for ever."""
     giant, other = console_of(cluster, person, vm), console_of(cluster, person, vm)
@@ -147,8 +160,7 @@ def test_a_giant_message_ends_its_own_console_only(cluster: Cluster, person: Web
     pouring = threading.Thread(target=pour, daemon=True)
     pouring.start()
     with pytest.raises(ConnectionError):  # and no time-out
-        while True:
-            giant.recv()
+        read_on(giant)
     giant.close()
     pouring.join(10)
     assert other.recv()[1][:4] == b"RFB "
