@@ -4,6 +4,7 @@ Only one interface of it is seen outside: the uplink, in the machine's own names
 holds bridge br0 with the host's address, so that guests on br0 are in the lab's network too.
 """
 
+import json
 from pathlib import Path
 
 from lab.config import FULL, Host, Lab
@@ -35,6 +36,7 @@ def make_switch(lab: Lab) -> None:
     if exists(lab.switch) and (Path("/sys/class/net") / lab.uplink).exists():
         return
     remove_switch(lab)
+    _bury(lab)
     if route := run(["ip", "route", "show", f"{lab.subnet}.0/24"]).strip():
         raise LabError(f"{lab.subnet}.0/24 is used already ({route}): choose another with LAB_SUBNET")
     run(["ip", "netns", "add", lab.switch])
@@ -49,6 +51,17 @@ def make_switch(lab: Lab) -> None:
     batch(lab.switch, "link set uplink master sw up")
     run(["ip", "address", "add", f"{lab.gateway}/24", "dev", lab.uplink])
     run(["ip", "link", "set", lab.uplink, "up"])
+
+
+def _bury(lab: Lab) -> None:
+    """Remove what is left of another lab on this subnet none of whose processes lives any more."""
+    for device in json.loads(run(["ip", "-json", "route", "show", f"{lab.subnet}.0/24"]) or "[]"):
+        other = Lab(name=device["dev"].removeprefix("lab-"), subnet=lab.subnet, var=lab.var, images=lab.images)
+        if device["dev"] != other.uplink or any(run(["ip", "netns", "pids", name]) for name in namespaces(other)):
+            continue
+        for name in namespaces(other):
+            run(["ip", "netns", "del", name])
+        remove_switch(other)
 
 
 def attach(lab: Lab, host: Host) -> None:

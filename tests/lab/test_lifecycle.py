@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import cgroups, cluster
+from lab import cgroups, cluster, network
 from lab.config import Lab
+from lab.errors import LabError
 from tests.lab.conftest import PROJECT, SHARED_IMAGES, lab_folder
 
 pytestmark = pytest.mark.lab
@@ -89,6 +90,31 @@ def test_down_when_half_of_it_is_gone(doomed: Lab) -> None:
     with cluster.only_one(doomed):
         cluster.down(doomed)
     assert traces(doomed) == []
+
+
+def test_a_dead_lab_in_the_way_is_removed(doomed: Lab) -> None:
+    """Its folder is gone, its hosts are dead: a test run that was ended with everything it had started."""
+    dead = Lab(name="dead", subnet=doomed.subnet, var=doomed.var, images=doomed.images)
+    network.make_switch(dead)
+    network.attach(dead, dead.host("vmhost1"))
+    network.make_switch(doomed)
+    assert [trace for trace in traces(dead) if not trace.startswith("file")] == []
+    assert network.namespaces(doomed) == [doomed.switch]
+
+
+def test_a_living_lab_in_the_way_is_left_alone(doomed: Lab) -> None:
+    other = Lab(name="other", subnet=doomed.subnet, var=doomed.var, images=doomed.images)
+    network.make_switch(other)
+    living = subprocess.Popen(["ip", "netns", "exec", other.switch, "sleep", "60"])
+    try:
+        time.sleep(0.3)
+        with pytest.raises(LabError, match="is used already"):
+            network.make_switch(doomed)
+        assert network.namespaces(other) == [other.switch]
+    finally:
+        living.kill()
+        living.wait()
+        subprocess.run(["ip", "netns", "del", other.switch], check=True)
 
 
 def test_down_twice_is_fine(doomed: Lab) -> None:
