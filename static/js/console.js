@@ -16,6 +16,7 @@ async function askTicket() {
   const headers = JSON.parse(document.body.getAttribute("hx-headers") || "{}");
   const nothing = () => new Response(null, { status: 503 }); // no answer at all: being restarted, or the network is gone
   const response = await fetch(box.dataset.ticket, { method: "POST", headers, credentials: "same-origin" }).catch(nothing);
+  if (response.redirected) throw new Error(text("You are logged out. Load the page again to log in."));
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.error || text("Drover does not answer; trying again…"));
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
