@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
@@ -14,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from access.models import User
-from access.rules import can, permission_required, visible
+from access.rules import Person, can, permission_required, visible
 from jobs import engine
 from jobs.dock import HEAVY
 from jobs.errors import Refused
@@ -48,17 +49,26 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "jobs/_table.html" if is_partial(request) else "jobs/index.html", context)
 
 
-NUMBERED = frozenset({"host", "hosts", "pool", "image", "iso", "owner", "source", "destination"})  # by primary key
+NUMBERED = {  # what a number stands for: the rooms above are looked up by name
+    "host": "hosts.Host",
+    "hosts": "hosts.Host",
+    "source": "hosts.Host",
+    "destination": "hosts.Host",
+    "pool": "storage.Pool",
+    "image": "storage.Image",
+    "iso": "storage.Image",
+    "owner": "access.User",
+}
 UNSHOWN = frozenset({"secret"})  # a reference that is of no use to anybody
 
 
-def facts(values: dict[str, Any]) -> list[tuple[str, str]]:
+def facts(user: Person, values: dict[str, Any]) -> list[tuple[str, str]]:
     """Parameters or a result as rows to read: nothing of what was left open, sizes and times with their units."""
     shown = {name: value for name, value in values.items() if name not in UNSHOWN and value not in (None, "", [], {})}
-    return [_fact(name, value) for name, value in shown.items() if f"{name}_name" not in shown]
+    return [_fact(user, name, value) for name, value in shown.items() if f"{name}_name" not in shown]
 
 
-def _fact(name: str, value: Any) -> tuple[str, str]:
+def _fact(user: Person, name: str, value: Any) -> tuple[str, str]:
     stem, _line, unit = name.rpartition("_")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and unit in UNITS:
@@ -66,12 +76,18 @@ def _fact(name: str, value: Any) -> tuple[str, str]:
     words = name.removesuffix("_name").replace("_", " ")
     if isinstance(value, bool):
         return words, _("yes") if value else _("no")
-    if name in NUMBERED:
-        several = value if isinstance(value, list) else [value]
-        return words, ", ".join(_("no. %(n)s") % {"n": one} if isinstance(one, int) else str(one) for one in several)
+    several = value if isinstance(value, list) else [value]
+    if name in NUMBERED and all(isinstance(one, int) for one in several):
+        return words, ", ".join(_names(user, NUMBERED[name], several))
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return words, ", ".join(value)
     return words, value if isinstance(value, str) else json.dumps(value, indent=1)
+
+
+def _names(user: Person, kind: str, keys: list[int]) -> list[str]:
+    """What they are called, as far as this person may see them; gone ones by number."""
+    known = {row.pk: str(row) for row in visible(user, apps.get_model(kind)._default_manager.filter(pk__in=keys))}
+    return [known.get(key) or _("no. %(n)s") % {"n": key} for key in keys]
 
 
 UNITS: dict[str, Callable[[float], str]] = {
@@ -98,7 +114,7 @@ def header_context(request: HttpRequest, job: Job) -> dict[str, Any]:
         "may_cancel": engine.may_cancel(request.user, job),
         "target_url": target_url(request, job),
         "technical": job.technical if trace else "",
-        "result": facts(job.result) if not job.is_active else [],
+        "result": facts(request.user, job.result) if not job.is_active else [],
     }
 
 
@@ -117,7 +133,7 @@ def log_context(job: Job) -> dict[str, Any]:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     context = header_context(request, job) | parts_context(job) | log_context(job)
-    return render(request, "jobs/detail.html", context | {"params": facts(job.params)})
+    return render(request, "jobs/detail.html", context | {"params": facts(request.user, job.params)})
 
 
 @require_GET

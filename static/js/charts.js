@@ -13,6 +13,7 @@ const FORMAT = {
 };
 const BINARY = Array.from({ length: 50 }, (_step, power) => 2 ** power); // 1 GiB, not 953 MiB
 const AXIS_LETTER = 6.3; // points
+const HALF_CLOCK = 14; // a time nearer to the left edge would lie on the other axis
 const plots = new Map(); // figure -> uPlot
 const figuresOf = (holder) => [...holder.querySelectorAll(".chart")];
 
@@ -64,7 +65,7 @@ function options(figure, top) {
     legend: { show: false },
     scales: { y: { range: (_plot, _low, high) => [0, top ?? Math.max(high ?? 0, Number.EPSILON) * 1.1] } },
     axes: [
-      { ...axis, size: 18, gap: 2, space: 60, grid: { show: false }, values: (_plot, times) => times.map((at) => clock(at)) },
+      { ...axis, size: 18, gap: 2, space: 60, grid: { show: false }, values: (plot, times) => times.map((at) => (plot.valToPos(at, "x") < HALF_CLOCK ? "" : clock(at))) },
       { ...axis, ...binary, size: wideEnough, gap: 4, space: 28, values: (_plot, values) => values.map((value) => format(value)) },
     ],
     series: [

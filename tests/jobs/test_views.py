@@ -10,6 +10,7 @@ from django.utils import timezone
 from access.models import User
 from jobs.models import Job, JobLine
 from jobs.states import State
+from tests.factories import make_host
 from tests.jobs.operations import Bad, Fine
 
 HTMX = {"HX-Request": "true"}
@@ -147,3 +148,27 @@ def test_the_dock(admin_client: Client) -> None:
     assert "12+ running" in dock
     assert "Start web-01" in dock
     assert 'data-live="jobs"' in dock
+
+
+def test_what_was_asked_is_told_in_words(admin_client: Client, admin: User) -> None:
+    host = make_host("vmhost7")
+    params = {"host": host.pk, "hosts": [host.pk, 999], "memory_bytes": 2 << 30, "timeout_s": 90, "post_copy": False}
+    job = Job.objects.create(
+        operation="vms.migrate",
+        title="x",
+        user=admin,
+        params={**params, "secret": "zKhwlKZ5", "iso": None},
+        result={"destination": host.pk, "destination_name": "elsewhere", "pause_ms": 40},
+        state="succeeded",
+    )
+    page = admin_client.get(job.get_absolute_url()).content.decode()
+    for words in (
+        "<dd>vmhost7</dd>",
+        "<dd>vmhost7, no. 999</dd>",
+        "<dt>memory</dt><dd>2 GiB</dd>",
+        "<dt>post copy</dt><dd>no",
+    ):
+        assert words.replace(" GiB", "\u00a0GiB") in page
+    assert "zKhwlKZ5" not in page
+    assert "<dt>destination</dt><dd>elsewhere</dd>" in page
+    assert "<dt>iso</dt>" not in page
