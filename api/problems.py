@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -51,3 +51,6 @@ def install(api: NinjaAPI) -> None:
         AuthenticationError, lambda _r, _e: problem(401, "Unauthorized", "Send a token or log in.")
     )
     api.add_exception_handler(HttpError, _http_error)
+    api.add_exception_handler(
+        RequestDataTooBig, lambda _r, _e: problem(413, "Too large", "This is more than Drover takes at once.")
+    )

@@ -161,6 +161,15 @@ def test_an_upload_in_parts(operator: User, pool: Pool, queue: "redis.Redis") ->
     assert job.state == "cancelled"
 
 
+def test_a_part_that_is_too_large(operator: User, pool: Pool) -> None:
+    wish = {"name": "mine", "version": "1", "pool": pool.pk, "size_bytes": 2**30}
+    path = f"/uploads/{call(operator, 'POST', '/uploads/', wish).json()['id']}"
+    for size, status in ((9 * 2**20, 422), (21 * 2**20, 413)):
+        answer = call(operator, "PUT", path, bytes(size), **{"Upload-Offset": "0"})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert Upload.objects.get().accepted_bytes == 0
+
+
 def test_nobody_elses_upload(admin: User, operator: User, pool: Pool) -> None:
     wish = {"name": "mine", "version": "1", "pool": pool.pk, "size_bytes": 6}
     path = f"/uploads/{call(operator, 'POST', '/uploads/', wish).json()['id']}"
