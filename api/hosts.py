@@ -84,6 +84,12 @@ def trust_hosts(request: PersonRequest) -> Any:
     return begin(request, "hosts.trust", None)
 
 
+@router.post("/encryption", response={202: JobOut, 403: Problem, 409: Problem})
+def set_up_encryption(request: PersonRequest) -> Any:
+    """Give all hosts certificates of the cluster's own authority, for migrations with `tls`; again: renew them."""
+    return begin(request, "hosts.encryption", None)
+
+
 @router.post("/common-cpu", response={202: JobOut, 403: Problem, 409: Problem})
 def compute_common_cpu(request: PersonRequest) -> Any:
     """Compute the CPU model that all hosts have, which new VMs get."""

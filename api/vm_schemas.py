@@ -99,6 +99,7 @@ class MigrateIn(In):
     tls: bool = False
     timeout_s: int = Field(0, ge=0, le=86_400)
     on_timeout: Literal["abort", "pause", "post_copy"] = "abort"
+    address: str = Field("", max_length=255, description="of the destination on another network, for the traffic")
 
 
 class DestinationOut(Schema):

@@ -184,6 +184,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = (
 )  # a part of an upload (8 MiB) stays in memory, never on this machine's disk
 
 SSH_DIR = VAR / "ssh"
+MIGRATION_CA_DIR = VAR / "migration-ca"
 METRICS_DIR = Path(env_str("DROVER_METRICS_DIR", str(VAR / "metrics")))
 RRDCACHED_ADDRESS = env_str("RRDCACHED_ADDRESS")
 CONSOLE_SOCKET = env_str("DROVER_CONSOLE", str(VAR / "run" / "console.sock"))

@@ -8,6 +8,7 @@ urlpatterns = [
     path("add", setup.add, name="add"),
     path("cluster", hosts.cluster, name="cluster"),
     path("trust", care.trust, name="trust"),
+    path("encryption", care.encryption, name="encryption"),
     path("common-cpu", care.common_cpu, name="common_cpu"),
     path("networks/", networks.networks, name="networks"),
     path("networks/add", networks.add, name="network_add"),

@@ -6,8 +6,12 @@ from pathlib import Path
 from lab import cgroups
 from lab.system import say
 
-# Seven a host; Debian's default of 128 is shared by all that root runs.
-WANTED = {"/proc/sys/fs/inotify/max_user_instances": 1024}
+WANTED = {
+    # Seven a host; Debian's default of 128 is shared by all that root runs.
+    "/proc/sys/fs/inotify/max_user_instances": 1024,
+    # QEMU, which is not root, needs it to take a VM by post-copy.
+    "/proc/sys/vm/unprivileged_userfaultfd": 1,
+}
 NOTE = Path("/run/lab-limits.json")
 
 
@@ -15,6 +19,8 @@ def raise_limits() -> None:
     """Raise what is too low, and note for all labs what it was."""
     before = json.loads(NOTE.read_text()) if NOTE.exists() else {}
     for name, wanted in WANTED.items():
+        if not Path(name).exists():
+            continue
         now = int(Path(name).read_text())
         if now < wanted:
             say(f"Raising {name} from {now} to {wanted}")

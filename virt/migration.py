@@ -5,6 +5,8 @@ asked from both hosts at any time (libvirt.org/migration.html).
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,9 +19,14 @@ from virt.xml.tree import parse_document, serialise
 
 MIB = 1024 * 1024
 GONE, RUNNING, PAUSED, INCOMING, OFF, UNKNOWN = "gone", "running", "paused", "incoming", "off", "unknown"
+HANDED_OVER, TORN = "handed over", "torn"  # post-copy: runs elsewhere but memory is still here; the way between broke
 ALIVE = frozenset({RUNNING, PAUSED})
 _INCOMING = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN
 _OUTGOING = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
+_POST_COPY = {
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY): HANDED_OVER,
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED): TORN,
+}
 
 
 @dataclass(frozen=True)
@@ -33,9 +40,11 @@ class Options:
     bandwidth_bytes_s: int = 0
     auto_converge: bool = True
     post_copy: bool = False
+    post_copy_after_pass: bool = False  # switch by itself after one pass; else only when it is told to
     compression: bool = False
     tunnelled: bool = False
     tls: bool = False
+    tls_name: str = ""  # what the destination's certificate is valid for, if that is not the address
     is_persistent: bool = True
     disks: tuple[str, ...] = ()
     shared_backing: bool = False  # copy only the overlay: the image below it is on both hosts
@@ -70,6 +79,8 @@ class Options:
             params[libvirt.VIR_MIGRATE_PARAM_URI] = f"tcp://{where}"
         if self.bandwidth_bytes_s:
             params[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = max(1, self.bandwidth_bytes_s // MIB)
+        if self.tls and self.tls_name:
+            params[libvirt.VIR_MIGRATE_PARAM_TLS_DESTINATION] = self.tls_name
         if self.mode == "copy" and self.disks:
             params[libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS] = list(self.disks)
         return params
@@ -83,11 +94,13 @@ class Options:
             words = {
                 "--auto-converge": self.auto_converge,
                 "--postcopy": self.post_copy,
+                "--postcopy-after-precopy": self.post_copy and self.post_copy_after_pass,
                 "--compressed": self.compression,
                 "--tunnelled": self.tunnelled,
                 "--tls": self.tls,
             }
             argv += [word for word, wished in words.items() if wished]
+            argv += ["--tls-destination", self.tls_name] if self.tls and self.tls_name else []
         if self.mode == "copy":
             argv.append("--copy-storage-inc" if self.shared_backing else "--copy-storage-all")
             argv += ["--migrate-disks", ",".join(self.disks)] if self.disks else []
@@ -105,6 +118,7 @@ class Sample:
     elapsed_ms: int = 0
     total: int = 0
     remaining: int = 0
+    processed: int = 0
     speed: int = 0
     dirty_rate: int = 0
     iteration: int = 0
@@ -120,18 +134,19 @@ class Sample:
         return asdict(self)
 
 
-def _sample(stats: dict[str, Any]) -> Sample:
+def _sample(stats: dict[str, Any], *, is_post_copy: bool) -> Sample:
     return Sample(
         elapsed_ms=int(stats.get(libvirt.VIR_DOMAIN_JOB_TIME_ELAPSED, 0)),
         total=int(stats.get(libvirt.VIR_DOMAIN_JOB_DATA_TOTAL, 0)),
         remaining=int(stats.get(libvirt.VIR_DOMAIN_JOB_DATA_REMAINING, 0)),
+        processed=int(stats.get(libvirt.VIR_DOMAIN_JOB_DATA_PROCESSED, 0)),
         speed=int(stats.get(libvirt.VIR_DOMAIN_JOB_MEMORY_BPS, 0)) + int(stats.get(libvirt.VIR_DOMAIN_JOB_DISK_BPS, 0)),
         dirty_rate=int(stats.get(libvirt.VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE, 0))
         * int(stats.get(libvirt.VIR_DOMAIN_JOB_MEMORY_PAGE_SIZE, 4096)),
         iteration=int(stats.get(libvirt.VIR_DOMAIN_JOB_MEMORY_ITERATION, 0)),
         expected_downtime_ms=stats.get(libvirt.VIR_DOMAIN_JOB_DOWNTIME),
         throttle_percent=int(stats.get(libvirt.VIR_DOMAIN_JOB_AUTO_CONVERGE_THROTTLE, 0)),
-        post_copy=int(stats.get(libvirt.VIR_DOMAIN_JOB_MEMORY_POSTCOPY_REQS, 0)) > 0,
+        post_copy=is_post_copy,
     )
 
 
@@ -139,7 +154,8 @@ def sample(source: Target, uuid: str) -> Sample | None:
     """How far an outgoing migration is; None if none runs there (any more). Raises HostUnreachable."""
     with connect(source) as connection:
         try:
-            stats = connection.lookupByUUIDString(uuid).jobStats()
+            domain = connection.lookupByUUIDString(uuid)
+            stats, state = domain.jobStats(), tuple(domain.state())
         except libvirt.libvirtError as error:
             problem = translate(error)
             if isinstance(problem, HostUnreachable):
@@ -149,7 +165,7 @@ def sample(source: Target, uuid: str) -> Sample | None:
         return None
     if stats.get(libvirt.VIR_DOMAIN_JOB_OPERATION, _OUTGOING) != _OUTGOING:
         return None
-    return _sample(stats)
+    return _sample(stats, is_post_copy=state == (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY))
 
 
 @dataclass(frozen=True)
@@ -160,6 +176,7 @@ class Summary:
     downtime_ms: int | None
     bytes_moved: int
     iterations: int
+    compressed_pages: int | None = None  # None: compression was off
 
 
 def summary(destination: Target, uuid: str) -> Summary | None:
@@ -177,34 +194,42 @@ def summary(destination: Target, uuid: str) -> Summary | None:
         downtime_ms=stats.get(libvirt.VIR_DOMAIN_JOB_DOWNTIME),
         bytes_moved=int(stats.get(libvirt.VIR_DOMAIN_JOB_DATA_PROCESSED, 0)),
         iterations=int(stats.get(libvirt.VIR_DOMAIN_JOB_MEMORY_ITERATION, 0)),
+        compressed_pages=stats.get(libvirt.VIR_DOMAIN_JOB_COMPRESSION_PAGES),
     )
 
 
-def abort(source: Target, uuid: str) -> None:
-    """Ask the source to abort the migration; the VM goes on there. No error if it had already ended."""
+@contextmanager
+def _outgoing(source: Target, uuid: str) -> Iterator["libvirt.virDomain"]:
+    """The domain while it leaves. No error if what is asked of it comes too late, after the migration has ended."""
     with connect(source) as connection:
         try:
-            connection.lookupByUUIDString(uuid).abortJob()
+            yield connection.lookupByUUIDString(uuid)
         except libvirt.libvirtError as error:
             if translate(error).code not in {libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN}:
                 raise
 
 
+def abort(source: Target, uuid: str) -> None:
+    """Ask the source to abort the migration; the VM goes on there."""
+    with _outgoing(source, uuid) as domain:
+        domain.abortJob()
+
+
 def switch_to_post_copy(source: Target, uuid: str) -> None:
-    with connect(source) as connection:
-        connection.lookupByUUIDString(uuid).migrateStartPostCopy()
+    """Let the VM run at the destination now; what is missing there is fetched."""
+    with _outgoing(source, uuid) as domain:
+        domain.migrateStartPostCopy()
 
 
 def suspend(source: Target, uuid: str) -> None:
     """Pause the VM so that its migration ends soon; libvirt lets it go on at the destination."""
-    with connect(source) as connection:
-        connection.lookupByUUIDString(uuid).suspend()
+    with _outgoing(source, uuid) as domain:
+        domain.suspend()
 
 
 def where(target: Target, uuid: str) -> str:
-    """How one host holds this domain: gone, running, paused, incoming (a migration that has not finished), off.
-
-    `unknown` if the host does not answer.
+    """How one host holds this domain: gone, running, paused, incoming (a migration that has not finished), off;
+    with post-copy also handed over or torn. `unknown` if the host does not answer.
     """
     try:
         with connect(target) as connection:
@@ -219,6 +244,8 @@ def where(target: Target, uuid: str) -> str:
         return UNKNOWN
     except VirtError:
         return UNKNOWN
+    if (state, reason) in _POST_COPY:
+        return _POST_COPY[state, reason]
     if state in {libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED}:
         return OFF
     return PAUSED if state == libvirt.VIR_DOMAIN_PAUSED else RUNNING

@@ -18,16 +18,20 @@ from jobs.operations import Lock, register
 from jobs.run import Run
 from virt import migration as virt_migration
 from virt.errors import HostUnreachable, VirtError
-from virt.migration import ALIVE, GONE, INCOMING, OFF, UNKNOWN, Mover, Options, Sample
+from virt.migration import ALIVE, GONE, HANDED_OVER, INCOMING, OFF, TORN, UNKNOWN, Mover, Options, Sample, Summary
+from virt.names import Refused as BadName
+from virt.names import check_host_address
 from vms import sync
 from vms.destinations import COPY, LIVE, OFFLINE, Presences, best, unshared_disks, weigh
 from vms.disk_copy import DiskCopy
+from vms.live_checks import LiveChecks, traffic_address, wants_post_copy
 from vms.models import Vm
 from vms.operations.base import VmOperation
 from vms.states import VmState
 
 MIB = 1024 * 1024
 LOOK_EVERY_S = 0.25
+SWITCH_LOOK_S, SWITCH_WITHIN_S = 0.03, 2.0  # post-copy of a small VM is over in a blink
 TRUTH_WITHIN_S = 60.0
 ON_TIMEOUT = ("abort", "pause", "post_copy")
 
@@ -72,9 +76,23 @@ class MigrateVm(VmOperation):
             if self.mode == COPY:
                 raise Refused(_("Disks are copied only while it runs: start it first."), field="mode")
             self.params["mode"] = OFFLINE
-        if self.params.get("tunnelled") and (self.params.get("tls") or self.mode == COPY):
-            raise Refused(_("Tunnelled traffic goes neither with TLS nor with disk copy."), field="transport")
+        self._refuse_traffic()
         self.params["host"] = self._destination().pk
+
+    def _refuse_traffic(self) -> None:
+        get = self.params.get
+        if get("tunnelled") and (get("tls") or self.mode == COPY):
+            raise Refused(_("Tunnelled traffic goes neither with TLS nor with disk copy."), field="transport")
+        if get("tunnelled") and wants_post_copy(self.params):
+            raise Refused(_("Tunnelled traffic does not go with post-copy."), field="transport")
+        if not get("address"):
+            return
+        if get("tunnelled"):
+            raise Refused(_("Tunnelled traffic goes where SSH goes: leave the address empty."), field="address")
+        try:
+            self.params["address"] = check_host_address(str(get("address")))
+        except BadName as bad:
+            raise Refused(str(bad), field="address") from bad
 
     def _destination(self) -> Host:
         if not self.params.get("host"):
@@ -110,45 +128,10 @@ class MigrateVm(VmOperation):
             raise Refused(
                 _("%(host)s already holds a VM with this UUID (%(state)s).") % {"host": destination, "state": there}
             )
-        LiveChecks(vm, destination).run(self.mode)
+        run.keep(**LiveChecks(vm, destination, self.params).run(self.mode))
 
     def act(self, run: Run) -> dict[str, Any]:
         return Migration(self, run).run()
-
-
-class LiveChecks:
-    """What only the destination itself can say. Changes nothing."""
-
-    def __init__(self, vm: Vm, destination: Host) -> None:
-        self.vm, self.destination = vm, destination
-
-    def run(self, mode: str) -> None:
-        reasons = self.networks()
-        if mode != OFFLINE:
-            reasons += self.cpu() + self.memory()
-        if reasons:
-            raise Refused(" ".join(reasons))
-
-    def networks(self) -> list[str]:
-        return [
-            _("The network %(name)s is not active on %(host)s.") % {"name": nic["source"], "host": self.destination}
-            for nic in self.vm.nics
-            if nic.get("kind") == "network"
-            and not virt_migration.network_active(self.destination.target, nic["source"])
-        ]
-
-    def cpu(self) -> list[str]:
-        if self.vm.host is None:
-            return []
-        fits = virt_migration.compare_cpu(self.vm.host.target, self.destination.target, str(self.vm.uuid))
-        if fits is False:
-            return [_("The CPU of %(host)s lacks something that the VM uses.") % {"host": self.destination}]
-        return []
-
-    def memory(self) -> list[str]:
-        if virt_migration.free_memory_bytes(self.destination.target) < self.vm.memory_bytes:
-            return [_("%(host)s has too little free memory.") % {"host": self.destination}]
-        return []
 
 
 class Migration:
@@ -168,6 +151,10 @@ class Migration:
         self.options = self._options()
         self.best_percent = 0.0
         self.iteration = 0
+        self.last = Sample()
+        self.throttle_percent = 0
+        self.post_copy = False
+        self.switched_at = 0.0
         self.timed_out = False
         self.abort_asked = False
 
@@ -178,18 +165,19 @@ class Migration:
             mode=self.operation.mode,
             bandwidth_bytes_s=int(get("bandwidth_mib") or 0) * MIB,
             auto_converge=bool(get("auto_converge", True)),
-            post_copy=bool(get("post_copy")) or get("on_timeout") == "post_copy",
+            post_copy=wants_post_copy(self.params),
+            post_copy_after_pass=bool(get("post_copy")),
             compression=bool(get("compression")),
             tunnelled=bool(get("tunnelled")),
             tls=bool(get("tls")),
+            tls_name=str(self.run_.job.result.get("tls_name", "")),
             is_persistent=self.vm.is_persistent,
             disks=tuple(disk["target"] for disk in disks),
         )
 
     @property
     def address(self) -> str:
-        host = self.destination
-        return str(self.params.get("address") or host.migration_address or host.address or host.hostname)
+        return traffic_address(self.destination, self.params)
 
     def run(self) -> dict[str, Any]:
         mover = self._mover_or_none()
@@ -227,7 +215,7 @@ class Migration:
     def _watch(self, mover: Mover | None) -> None:
         began = time.monotonic()
         idle_looks = 0
-        while not (mover.wait(LOOK_EVERY_S) if mover else idle_looks >= 4):
+        while not (mover.wait(self._pause()) if mover else idle_looks >= 4):
             if mover is None:
                 time.sleep(LOOK_EVERY_S)
             self._obey_cancel()
@@ -237,14 +225,36 @@ class Migration:
             if found:
                 self._tell(found)
 
+    def _pause(self) -> float:
+        """Seconds until the next look: short ones while a switch to post-copy is to be seen."""
+        is_switching = not self.post_copy and time.monotonic() - self.switched_at < SWITCH_WITHIN_S
+        return SWITCH_LOOK_S if is_switching else LOOK_EVERY_S
+
+    def _switch(self) -> None:
+        self.switched_at = time.monotonic()
+        virt_migration.switch_to_post_copy(self.source.target, self.uuid)
+
     def _tell(self, found: Sample) -> None:
+        self.last = found
         self.best_percent = max(self.best_percent, found.percent)
         if found.iteration > self.iteration:
             self.iteration = found.iteration
             if self.iteration > 1:
                 self.run_.log(_("Pass %(n)s: %(mib)s MiB left.") % {"n": self.iteration, "mib": found.remaining // MIB})
+        self.throttle_percent = max(self.throttle_percent, found.throttle_percent)
+        self._follow_post_copy(found)
         step = _("Sending memory, pass %(n)s") % {"n": max(1, found.iteration)}
+        if self.post_copy:
+            step = _("It runs on %(host)s and fetches the rest of its memory") % {"host": self.destination}
         self.run_.progress(min(99.0, self.best_percent), step, sample=found.total > 0, **found.as_detail())
+
+    def _follow_post_copy(self, found: Sample) -> None:
+        """Switch after the first pass if that is wished, and note when it has really switched."""
+        if found.post_copy and not self.post_copy:
+            self.post_copy = True
+            self.run_.log(_("Post-copy: it runs on %(host)s now, the rest follows.") % {"host": self.destination})
+        elif self.options.post_copy_after_pass and found.iteration > 1 and not (self.switched_at or self.abort_asked):
+            self._switch()
 
     def _obey_cancel(self) -> None:
         if self.run_.cancel_asked.is_set() and not self.abort_asked:
@@ -262,7 +272,7 @@ class Migration:
         if then == "pause":
             virt_migration.suspend(self.source.target, self.uuid)
         elif then == "post_copy":
-            virt_migration.switch_to_post_copy(self.source.target, self.uuid)
+            self._switch()
         else:
             self.abort_asked = True
             virt_migration.abort(self.source.target, self.uuid)
@@ -279,6 +289,8 @@ class Migration:
                 % self._words(),
                 error.technical if error else "",
             )
+        if TORN in {here, there}:
+            raise Failed(self._torn_text(), error.technical if error else "")
         if there in ALIVE or (there == OFF and here in {GONE, UNKNOWN}):
             return self._moved(here)
         self._settle()
@@ -300,7 +312,7 @@ class Migration:
         while True:
             here = virt_migration.where(self.source.target, self.uuid)
             there = virt_migration.where(self.destination.target, self.uuid)
-            settled = INCOMING not in {here, there} and UNKNOWN not in {here, there}
+            settled = not {here, there} & {INCOMING, UNKNOWN, HANDED_OVER}
             if (settled and not (here in ALIVE and there in ALIVE)) or time.monotonic() > until:
                 return here, there
             if finished and there in ALIVE:
@@ -309,7 +321,7 @@ class Migration:
             time.sleep(0.5)
 
     def _moved(self, here: str) -> dict[str, Any]:
-        cost = virt_migration.summary(self.destination.target, self.uuid) if self.options.mode != OFFLINE else None
+        cost = self._cost()
         if self.run_.job.result.get("autostart"):
             virt_migration.set_autostart(self.destination.target, self.uuid)
         self._settle()
@@ -320,8 +332,18 @@ class Migration:
         if self.abort_asked:
             self.run_.warn(_("The wish to stop came too late: it had already moved."))
         result = {"moved": True, **(asdict(cost) if cost else {})}
+        result |= {"throttle_percent": self.throttle_percent, "post_copy": self.post_copy}
         self.run_.log(_("%(vm)s is on %(destination)s.") % self._words())
         return result
+
+    def _cost(self) -> Summary | None:
+        """What it cost, as the destination kept it; after post-copy libvirt keeps nothing: then what was seen last."""
+        if self.options.mode == OFFLINE:
+            return None
+        kept = virt_migration.summary(self.destination.target, self.uuid)
+        if kept is None and self.post_copy:
+            return Summary(self.last.elapsed_ms, None, self.last.processed, self.last.iteration)
+        return kept
 
     def _stayed(self, technical: str, error: VirtError | None) -> None:
         if self.run_.cancel_asked.is_set():
@@ -333,6 +355,14 @@ class Migration:
             message = _("The migration failed; %(vm)s stays on %(source)s.")
         reason = error.message if error and not self.timed_out else ""
         raise Failed(f"{message % self._words()} {reason}".strip(), technical)
+
+    def _torn_text(self) -> str:
+        text = _(
+            "The way between the hosts broke during post-copy: a part of the memory of %(vm)s is on %(source)s,"
+            " the rest on %(destination)s. Mend the network, then go on by “virsh migrate --postcopy-resume”;"
+            " or force it off on both and start it anew."
+        )
+        return text % self._words()
 
     def _unknown_text(self, here: str, there: str) -> str:
         if here == UNKNOWN and there == GONE:

@@ -16,7 +16,7 @@ MODES = {
 }
 TRANSPORTS = [
     ("plain", _("from host to host, not encrypted")),
-    ("tls", _("TLS (the hosts need certificates)")),
+    ("tls", _("TLS (Hosts page: “Set up encrypted migration”)")),
     ("tunnelled", _("through the hosts' SSH connection (slower, encrypted)")),
 ]
 THEN = [
@@ -36,7 +36,12 @@ class MigrateForm(forms.Form):
         label=_("Slow the VM down if its memory changes faster than it can be sent (auto-converge)"), required=False
     )
     compression = forms.BooleanField(label=_("Compress (helps on slow networks)"), required=False)
-    post_copy = forms.BooleanField(label=_("Allow post-copy"), required=False)
+    post_copy = forms.BooleanField(
+        label=_(
+            "Post-copy: after one pass it runs there and fetches the rest (if the network breaks then, it is lost)"
+        ),
+        required=False,
+    )
     timeout_s = forms.IntegerField(
         label=_("Time limit"), min_value=0, max_value=86_400, required=False, help_text=_("seconds; empty: none")
     )

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from hosts.models import Host
 from hosts.operations.reach import takes_part
 from hosts.states import Level, Transport
+from virt.moves import ALLOW_POST_COPY, Means
 from virt.survey import Hypervisor, Machine
 
 OLDEST_LIBVIRT = (6, 0, 0)  # the first with domain capabilities, peer-to-peer and TLS as we use them
@@ -40,6 +41,7 @@ class Found:
     login_s: float | None = None
     login_error: str = ""
     machine: Machine | None = None
+    means: Means | None = None
     hypervisor: Hypervisor | None = None
     hypervisor_error: str = ""
     others: list[Host] = field(default_factory=list)  # the managed hosts
@@ -283,6 +285,27 @@ def check_peers(found: Found) -> Check | None:
     return warning("peers", title, text, cure, "")
 
 
+def check_encryption(found: Found) -> Check | None:
+    if found.means is None:
+        return None
+    title = _("Encrypted migration")
+    if found.means.has_certificates:
+        return ok("encryption", title, _("Certificates are in %(folder)s.") % {"folder": found.means.directory})
+    cure = _("If traffic between hosts shall be encrypted: one button on the page of hosts makes certificates for all.")
+    return Check("encryption", title, Level.OK, _("No certificates: VMs move unencrypted or through SSH."), cure)
+
+
+def check_post_copy(found: Found) -> Check | None:
+    if found.means is None:
+        return None
+    title = _("Post-copy migration")
+    if not found.means.why_no_post_copy:
+        return ok("post_copy", title, _("VMs can come by post-copy."))
+    text = _("VMs can't come by post-copy: its kernel does not let QEMU fetch memory on demand.")
+    cure = _("Only needed for VMs that change their memory faster than the network sends it.")
+    return Check("post_copy", title, Level.OK, text, cure, ALLOW_POST_COPY)
+
+
 CHECKS: tuple[Callable[[Found], Check | None], ...] = (
     check_login,
     check_tunnel,
@@ -298,6 +321,8 @@ CHECKS: tuple[Callable[[Found], Check | None], ...] = (
     check_pools,
     check_locks,
     check_peers,
+    check_encryption,
+    check_post_copy,
 )
 
 

@@ -14,7 +14,7 @@ from hosts.operations.reach import takes_part, why_not
 from hosts.states import Level, Transport
 from jobs.operations import register
 from jobs.run import Run
-from virt import ssh, survey
+from virt import moves, ssh, survey
 from virt.connection import connect
 from virt.errors import VirtError
 from virt.xml.tree import BadXml
@@ -57,6 +57,7 @@ class PreflightHost(HostOperation):
             )  # opens the shared connection, so that the clocks are compared without a login
             run.progress(25, _("Looking at the machine"))
             found.machine = survey.machine(host.target)
+            found.means = moves.look(host.target)
         except VirtError as error:
             found.login_error = error.message
 

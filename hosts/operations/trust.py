@@ -120,11 +120,16 @@ class TrustHosts(Operation):
         return {"hosts": [member.host.name for member in members], "pairs": len(members) * (len(members) - 1)}
 
 
-def _prepare(run: Run, host: Host) -> Member:
+def must_be_root(host: Host) -> None:
+    """Raises VirtError if we are not root there: files of the system are to be written."""
     if host.username != "root" and host.transport == Transport.SSH:
         raise VirtError(_("Migration between hosts runs as root; Drover logs in as %(who)s.") % {"who": host.username})
     if host.transport == Transport.LOCAL and os.geteuid() != 0:
         raise VirtError(_("Migration between hosts runs as root; Drover is not root on this machine."))
+
+
+def _prepare(run: Run, host: Host) -> Member:
+    must_be_root(host)
     run.command(f"ssh {host.username}@{host.address or host.name} ssh-keygen -t ed25519 -N '' -f {MIGRATION_KEY}")
     argv = ["sh", "-c", MAKE_KEY, "drover", MIGRATION_KEY, mark(host)]
     public_key = ssh.run(host.target, argv).strip()

@@ -178,19 +178,30 @@ def repin_again(request: PersonRequest, host: Host) -> HttpResponse:
     return render_dialog(request, "hosts/_repin_dialog.html", {"host": host, "form": forms.Form(), "job": job})
 
 
-@require_http_methods(["GET", "POST"])
-@permission_required("hosts.manage")
-def trust(request: PersonRequest) -> HttpResponse:
+def _for_all(request: PersonRequest, name: str, template: str) -> HttpResponse:
+    """A dialog with nothing to fill in, for an operation on all hosts that are reached by SSH."""
     form = forms.Form(posted(request))
     members = list(Host.objects.filter(is_managed=True, transport__in=["ssh", "local"]).only("name", "address"))
     if request.method == "POST":
         try:
-            return job_response(request, enqueue(by_name("hosts.trust")(), user=request.user))
+            return job_response(request, enqueue(by_name(name)(), user=request.user))
         except Refused as refused:
             form.is_valid()
             add_refusal(form, refused)
-    context = {"form": form, "members": members, "refusal": by_name("hosts.trust").refusal(request.user, None)}
-    return render_dialog(request, "hosts/_trust_dialog.html", context, status=422 if form.errors else 200)
+    context = {"form": form, "members": members, "refusal": by_name(name).refusal(request.user, None)}
+    return render_dialog(request, template, context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("hosts.manage")
+def trust(request: PersonRequest) -> HttpResponse:
+    return _for_all(request, "hosts.trust", "hosts/_trust_dialog.html")
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("hosts.manage")
+def encryption(request: PersonRequest) -> HttpResponse:
+    return _for_all(request, "hosts.encryption", "hosts/_encryption_dialog.html")
 
 
 @require_POST

@@ -10,6 +10,7 @@ from access.models import User
 from hosts import cpu
 from hosts.models import ClusterCpu, Host
 from hosts.operations.care import EditHost, SetMaintenance
+from hosts.operations.encryption import SetUpEncryption
 from hosts.operations.trust import TrustHosts
 from hosts.states import HostState, SetupStep
 from jobs import engine
@@ -168,6 +169,19 @@ def test_trust_needs_two(admin: User) -> None:
     make_host("one", transport="ssh")
     with pytest.raises(Refused, match="two hosts"):
         engine.enqueue(TrustHosts(), user=admin)
+
+
+def test_encryption_needs_two(admin: User) -> None:
+    make_host("one", transport="ssh")
+    with pytest.raises(Refused, match="two hosts"):
+        engine.enqueue(SetUpEncryption(), user=admin)
+
+
+def test_encryption_is_a_job(admin_client: Client) -> None:
+    make_host("one", transport="ssh"), make_host("two", transport="ssh")
+    assert "/hosts/encryption" in admin_client.get("/hosts/cluster").content.decode()
+    assert admin_client.post("/hosts/encryption", headers=HTMX).status_code == 204
+    assert Job.objects.get().operation == "hosts.encryption"
 
 
 def test_trust_leaves_this_machine_out_until_others_can_reach_it(admin: User, admin_client: Client) -> None:

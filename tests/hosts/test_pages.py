@@ -14,9 +14,9 @@ from tests.factories import make_host, make_network, make_vm
 
 LOOK = ["/hosts/", "/hosts/cluster", "/hosts/{host}/", "/hosts/{host}/charts", "/hosts/{host}/networks",
         "/hosts/{host}/checks", "/hosts/networks/", "/hosts/networks/{network}/"]  # fmt: skip
-MANAGE = ["/hosts/add", "/hosts/trust", "/hosts/{host}/edit", "/hosts/{host}/menu", "/hosts/{host}/maintenance",
-          "/hosts/{host}/evacuate", "/hosts/{host}/repin", "/hosts/{host}/let-in", "/hosts/{host}/declare-off",
-          "/hosts/{host}/remove",
+MANAGE = ["/hosts/add", "/hosts/trust", "/hosts/encryption", "/hosts/{host}/edit", "/hosts/{host}/menu",
+          "/hosts/{host}/maintenance", "/hosts/{host}/evacuate", "/hosts/{host}/repin", "/hosts/{host}/let-in",
+          "/hosts/{host}/declare-off", "/hosts/{host}/remove",
           "/hosts/networks/add", "/hosts/networks/{network}/stop", "/hosts/networks/{network}/remove"]  # fmt: skip
 POSTS = ["/hosts/common-cpu", "/hosts/{host}/do/refresh", "/hosts/{host}/do/preflight", "/hosts/{host}/setup/probe",
          "/hosts/{host}/setup/accept", "/hosts/networks/{network}/define-missing",

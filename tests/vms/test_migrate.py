@@ -1,5 +1,7 @@
 """The migration operation and its dialog; what the real lab does is in tests/faults/test_migration.py."""
 
+from typing import Any
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -11,6 +13,7 @@ from jobs.errors import Refused
 from jobs.models import Job
 from tests.factories import make_host, make_pool, make_vm
 from virt.migration import Options
+from vms.live_checks import wants_post_copy
 from vms.migration import MigrateVm
 from vms.models import Vm
 from vms.states import VmState
@@ -65,6 +68,27 @@ def test_tunnelled_and_tls_do_not_go_together(admin: User, vm: Vm, two: list[Hos
     assert refused.value.field == "transport"
 
 
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"tunnelled": True, "post_copy": True}, "transport"),
+        ({"tunnelled": True, "on_timeout": "post_copy", "timeout_s": 9}, "transport"),
+        ({"tunnelled": True, "address": "10.0.0.9"}, "address"),
+        ({"address": "a b; rm -rf /"}, "address"),
+    ],
+)
+def test_options_that_do_not_work(admin: User, vm: Vm, two: list[Host], params: dict[str, Any], field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        enqueue(MigrateVm(vm, {"host": two[1].pk, **params}), user=admin)
+    assert refused.value.field == field
+
+
+def test_post_copy_at_a_time_limit_needs_one(admin: User, vm: Vm, two: list[Host]) -> None:
+    assert not wants_post_copy({"on_timeout": "post_copy", "timeout_s": 0})
+    assert wants_post_copy({"on_timeout": "post_copy", "timeout_s": 1})
+    assert enqueue(MigrateVm(vm, {"host": two[1].pk, "tunnelled": True, "on_timeout": "post_copy"}), user=admin)
+
+
 def test_dialog_lists_hosts_and_reasons(admin_client: Client, vm: Vm, two: list[Host]) -> None:
     make_host("vmhost3", maintenance=True)
     page = admin_client.get(reverse("vms:migrate", args=[vm.uuid]), headers={"HX-Request": "true"}).content.decode()
@@ -106,3 +130,13 @@ def test_the_same_by_hand() -> None:
         *("--persistent", "--undefinesource", "--auto-converge", "--compressed", "--bandwidth", "10"),
         *("web-07", "qemu+ssh://root@b/system", "tcp://10.0.0.2"),
     ]
+
+
+def test_post_copy_and_tls_by_hand() -> None:
+    options = Options(post_copy=True, post_copy_after_pass=True, tls=True, tls_name="vmhost2", auto_converge=False)
+    words = options.command("web-07", "a", "b", "10.1.0.2")
+    assert words[7:] == [
+        *("--persistent", "--undefinesource", "--postcopy", "--postcopy-after-precopy", "--tls"),
+        *("--tls-destination", "vmhost2", "web-07", "b", "tcp://10.1.0.2"),
+    ]
+    assert options.params("10.1.0.2")["tls.destination"] == "vmhost2"
