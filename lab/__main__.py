@@ -68,7 +68,7 @@ def act(lab: config.Lab, options: argparse.Namespace) -> None:
         case "ssh":
             sys.exit(subprocess.call([*hosts.ssh(lab, lab.host(options.host)), *options.words]))
         case "image":
-            with cluster.only_one(lab):
+            with cluster.only_one(lab), cluster.building(lab):
                 packages.install(["base"])
                 say(str(guests.tiny(lab) if options.name == "tiny" else debian.image(lab)))
         case "packages":

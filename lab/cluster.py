@@ -51,13 +51,11 @@ def up(lab: Lab, *, with_full: bool = False) -> None:
     """Bring everything up that is not up yet; a second call changes nothing."""
     began = time.monotonic()
     packages.install(["base", "full"] if with_full else ["base"])
-    lab.images.mkdir(parents=True, exist_ok=True)
-    _build_images(lab)
+    with building(lab):
+        _build_images(lab, with_full=with_full)
     limits.raise_limits()
     identity.make_lab_key(lab)
     network.make_switch(lab)
-    if with_full:
-        full.build(lab)
     wanted = [host for host in lab.hosts if host.kind != FULL or with_full or hosts.is_made(lab, host)]
     for host in wanted:
         hosts.prepare(lab, host)
@@ -67,11 +65,22 @@ def up(lab: Lab, *, with_full: bool = False) -> None:
     say(f"The lab is up after {time.monotonic() - began:.1f} s; see python3 -m lab status and {lab.state_file}")
 
 
-def _build_images(lab: Lab) -> None:
+@contextmanager
+def building(lab: Lab) -> Iterator[None]:
+    """One lab builds at a time; another that shares its images waits, and then finds them there."""
+    lab.images.mkdir(parents=True, exist_ok=True)
+    with (lab.images / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build_images(lab: Lab, *, with_full: bool) -> None:
     """Root image and tiny guest image, at the same time: one waits for the network while the other works."""
     with ThreadPoolExecutor(2) as pool:
         for result in [pool.submit(roots.build, lab), pool.submit(guests.tiny, lab)]:
             result.result()
+    if with_full:
+        full.build(lab)
 
 
 def _bring_up(lab: Lab, host: Host) -> None:
