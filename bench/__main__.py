@@ -23,6 +23,7 @@ ROWS = {
     "sweep": "bench.sweep:sweep",
     "console": "bench.console:console",
     "idle": "bench.idle:idle",
+    "start": "bench.start:start",
 }
 
 

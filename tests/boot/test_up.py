@@ -51,9 +51,7 @@ def test_first_and_second_start(drover: Started) -> None:
     assert sessions(ours) == []
     assert "Traceback" not in drover.log
 
-    seconds = drover.start()
-    busy = os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
-    assert seconds < (30 if busy else 5)
+    drover.start()
     assert "with the password" not in drover.log
     assert "Installing" not in drover.log
 
