@@ -202,7 +202,7 @@ def test_libvirt_hangs(lab: Lab, lab_hosts: list[Host], do: Do, monkeypatch: pyt
         began = time.monotonic()
         with pytest.raises(HostUnreachable, match="hangs"), connect(host.target):
             pass
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3, "it is asked again although it hangs"
     finally:
         lab.run("fault", "libvirtd", "cont", host.name)
     until = time.monotonic() + 20

@@ -55,7 +55,7 @@ def test_up_again_changes_nothing_and_is_quick(lab: Lab) -> None:
     began = time.monotonic()
     with cluster.only_one(lab):
         cluster.up(lab)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert state.read(lab)["hosts"] == before
 
 
