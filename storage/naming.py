@@ -1,13 +1,12 @@
 """How images and their files are called."""
 
-import ipaddress
 import re
-import socket
 from urllib.parse import unquote, urlsplit
 
 from django.utils.translation import gettext as _
 
 from jobs.errors import Refused
+from virt import addresses
 
 ENDINGS = (".qcow2", ".img", ".raw", ".iso")
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -42,26 +41,26 @@ def check_url(value: str, field: str) -> str:
         raise Refused(_("This address is only for the host itself; nothing is fetched from there."), field=field)
     if parts.username or parts.password:
         raise Refused(_("An address with a password can't be used: it would be shown to everybody."), field=field)
-    if len(value) > MAX_URL or any(not sign.isprintable() or sign.isspace() for sign in value):
+    if len(value) > MAX_URL or any(not sign.isprintable() or sign.isspace() for sign in value) or not _has_host(value):
         raise Refused(_("This is not an address."), field=field)
     return value
 
 
+def _has_host(url: str) -> bool:
+    try:
+        return bool(addresses.host_of(url))
+    except (ValueError, UnicodeError):
+        return False
+
+
 def is_public_place(hostname: str) -> bool:
-    """Whether a host may fetch from there: not from its own loopback or its cloud's metadata (link-local), whose
-    answers a person could otherwise read as the content of an image. Also for 0x7f.1, 2130706433 and the like."""
+    """Whether something may be fetched from there, as far as the address alone tells; where a name leads to is seen
+    when it is fetched (virt.downloads, storage.webfile)."""
     name = hostname.rstrip(".").lower()
     if name == "localhost" or name.endswith((".localhost", ".internal")):
         return False
-    try:
-        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        try:
-            address = ipaddress.IPv4Address(socket.inet_aton(name))
-        except (OSError, UnicodeEncodeError):
-            return True  # a name
-    address = getattr(address, "ipv4_mapped", None) or address
-    return not (address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast)
+    address = addresses.literal(name)
+    return address is None or addresses.is_fetchable(address)
 
 
 def check_checksum(value: str, field: str) -> str:

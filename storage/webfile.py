@@ -1,17 +1,31 @@
-"""A file on a web server, read by the worker when a host has no curl. Goes on from an offset by Range (RFC 9110)."""
+"""A file on a web server, read by the worker when a host has no curl. Goes on from an offset by Range (RFC 9110).
 
+Connections go to addresses that were checked, wherever a name or a redirect leads.
+"""
+
+import ipaddress
+import socket
+import ssl
 import time
 from collections.abc import Iterator
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
+from urllib.request import (
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
 
 from django.utils.translation import gettext as _
 
 from jobs.errors import Failed
-from storage.naming import is_public_place
+from virt import addresses
 
 PIECE_BYTES = 1024 * 1024
 TIMEOUT_S = 30
@@ -30,13 +44,50 @@ class _Redirects(HTTPRedirectHandler):
     ) -> Request | None:
         if urlsplit(newurl).scheme.lower() not in {"http", "https"}:
             raise Failed(_("The server sends us on to another kind of address."), newurl[:500])
-        if not is_public_place(urlsplit(newurl).hostname or "") and is_public_place(req.host.partition(":")[0]):
-            raise Failed(_("The server sends us on to an address inside this machine."), newurl[:500])
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+def _connect(address: tuple[str, int], timeout: float | None = None, source_address: Any = None) -> socket.socket:
+    """socket.create_connection, but only to addresses that something may be fetched from."""
+    name, port = address
+    found = [info[4][:2] for info in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)]
+    for where, _port in found:
+        if not addresses.is_fetchable(ipaddress.ip_address(str(where).partition("%")[0])):
+            words = _("%(name)s leads to %(address)s, which is only for this machine; nothing is fetched from there.")
+            raise Failed(words % {"name": name, "address": where})
+    problem: OSError = ConnectionError("no address")
+    for where, _port in found:
+        try:
+            return socket.create_connection((str(where), port), timeout, source_address)
+        except OSError as error:
+            problem = error
+    raise problem
+
+
+class _CheckedHttp(HTTPConnection):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._create_connection = _connect
+
+
+class _CheckedHttps(HTTPSConnection):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._create_connection = _connect
+
+
+class _Http(HTTPHandler):
+    def http_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_CheckedHttp, req)
+
+
+class _Https(HTTPSHandler):
+    def https_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_CheckedHttps, req, context=ssl.create_default_context())
+
+
 def _opener() -> OpenerDirector:
-    return build_opener(_Redirects)
+    return build_opener(ProxyHandler({}), _Http, _Https, _Redirects)
 
 
 class WebFile:

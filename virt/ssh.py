@@ -159,6 +159,7 @@ def run(
             input=stdin,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=timeout_s,
             check=False,
         )

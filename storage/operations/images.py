@@ -21,14 +21,14 @@ from storage.operations.volumes import working_host
 from storage.transfer import Filling, Pace
 from storage.webfile import WebFile
 from ui import live
-from virt import files, pools
+from virt import downloads, files, pools
 from virt.connection import connect
 from virt.errors import NoSpace, VirtError
 
 MAX_BYTES = 1024**4  # of a download
 TRIES = 6
 WAIT_S = 1.0
-HOST_TOOLS = frozenset({"curl", "sha256sum"})
+HOST_TOOLS = downloads.TOOLS | {"sha256sum"}
 
 
 def new_image(user: User | None, fields: dict[str, Any], origin: str, source: str) -> Image:
@@ -184,8 +184,8 @@ class ImportImage(Operation):
         wanted = str(self.target.expected_checksum)
         if not wanted.startswith(("http://", "https://")):
             return wanted
-        has_curl = host.target.has_ssh and "curl" in files.programs(host.target, "curl")
-        text = files.fetch_text(host.target, wanted) if has_curl else WebFile(wanted).text()
+        has_curl = host.target.has_ssh and files.programs(host.target, *downloads.TOOLS) >= downloads.TOOLS
+        text = downloads.fetch_text(host.target, wanted) if has_curl else WebFile(wanted).text()
         file_name = self.file_name()
         found = naming.find_checksum(text, file_name)
         if found is None:
@@ -259,16 +259,15 @@ class ImportFromUrl(ImportImage):
     def _download_on_host(self, run: Run, host: Host, path: str) -> None:
         run.command("ssh", host.name, "curl", "--location", "--continue-at", "-", "--output", path, self.target.source)
         if old_pid := run.job.result.get("curl"):
-            files.kill_download(host.target, int(old_pid), path)
-        total = files.look(host.target, self.target.source).size_bytes
-        self._refuse_too_large(host, total)
-        pace = Pace(run, total, _("Downloading"))
+            downloads.kill_download(host.target, int(old_pid), path)
         for attempt in range(1, TRIES + 1):
             try:
-                if total is None or files.size(host.target, path) != total:
-                    self._one_download(run, host, path, pace)
+                place = downloads.find(host.target, self.target.source)  # each time: signed redirects do not last
+                self._refuse_too_large(host, place.size_bytes)
+                if place.size_bytes is None or files.size(host.target, path) != place.size_bytes:
+                    self._one_download(run, host, path, place)
                 return
-            except files.DownloadFailed as failed:
+            except downloads.DownloadFailed as failed:
                 if not failed.can_resume:
                     files.remove(host.target, path)
                 elif not failed.is_transient or attempt == TRIES or (attempt > 1 and not files.size(host.target, path)):
@@ -278,8 +277,9 @@ class ImportFromUrl(ImportImage):
                 run.check_cancel()
         raise Failed(_("The server does not send the whole file."))
 
-    def _one_download(self, run: Run, host: Host, path: str, pace: Pace) -> None:
-        download = files.Download(host.target, self.target.source, path, MAX_BYTES)
+    def _one_download(self, run: Run, host: Host, path: str, place: downloads.Place) -> None:
+        pace = Pace(run, place.size_bytes, _("Downloading"))
+        download = downloads.Download(host.target, place, path, MAX_BYTES)
         try:
             run.keep(curl=download.remote_pid)
             while not download.wait(WAIT_S):

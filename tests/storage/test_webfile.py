@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from jobs.errors import Failed
 from storage import webfile
 from storage.transfer import Digest
 from storage.webfile import WebFile
+from tests.resolver import own_address, with_names
 from tests.storage.webserver import Server, serving
 
 DATA = os.urandom(3 * 1024 * 1024 + 17)
@@ -16,7 +18,7 @@ DATA = os.urandom(3 * 1024 * 1024 + 17)
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as found:
+    with serving(own_address()) as found:
         found.put("/image.qcow2", DATA)
         yield found
 
@@ -68,11 +70,40 @@ def test_redirects_are_followed_but_not_for_ever_nor_elsewhere(server: Server) -
             read(server.url("/out"))
 
 
+FIND = """
+from jobs.errors import Failed
+from storage.webfile import WebFile
+found = []
+for url in sys.argv[1:]:
+    try:
+        found.append(WebFile(url).text())
+    except Failed as error:
+        found.append(str(error.message))
+print(json.dumps(found))
+"""
+
+
+def test_neither_a_name_nor_a_redirect_leads_inside(server: Server, tmp_path: Path) -> None:
+    server.put("/SUMS", b"sums")
+    with serving("127.0.0.1") as inside:
+        inside.put("/secret", b"secret")
+        there = inside.server_address[1]
+        server.redirects["/spelled"] = inside.url("/secret")
+        server.redirects["/named"] = f"http://sneaky.test:{there}/secret"
+        names = {"fine.test": own_address(), "sneaky.test": "127.0.0.1", "cloud.test": "169.254.169.254"}
+        fine = f"http://fine.test:{server.server_address[1]}"
+        urls = [f"http://sneaky.test:{there}/secret", "http://cloud.test/x", fine + "/spelled", fine + "/named"]
+        found = with_names(tmp_path, names, FIND, fine + "/SUMS", *urls)
+        assert inside.requests == []
+    assert found[0] == "sums"
+    assert all("nothing is fetched from there" in text for text in found[1:]), found
+
+
 def test_errors_are_told(server: Server) -> None:
     with pytest.raises(Failed, match="404"):
         WebFile(server.url("/nothing"))
     with pytest.raises(Failed, match="refused"):
-        WebFile("http://127.0.0.1:1/x")
+        WebFile(f"http://{own_address()}:1/x")
     with pytest.raises(Failed):
         WebFile("file:///etc/passwd")
     server.put("/empty", b"")

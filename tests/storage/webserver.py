@@ -24,6 +24,7 @@ class Server(ThreadingHTTPServer):
         self.cut_after = 0  # end each answer after so many bytes, 0: never
         self.knows_ranges = True
         self.tells_size = True
+        self.knows_head = True
         self.requests: list[str] = []  # "GET /x bytes=0-"
 
     def url(self, path: str) -> str:
@@ -44,6 +45,9 @@ class Handler(BaseHTTPRequestHandler):
         """The tests read `requests` instead."""
 
     def do_HEAD(self) -> None:
+        if not self.server.knows_head:
+            self._head(405, {"Content-Length": "0"})
+            return
         self._answer(with_body=False)
 
     def do_GET(self) -> None:
