@@ -1,7 +1,11 @@
+from typing import Any
+
 from django import forms
 from django.conf import settings
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth import authenticate
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -10,19 +14,39 @@ from access.models import ApiToken
 LIFETIMES = [("30", _("30 days")), ("365", _("one year")), ("0", _("until revoked"))]
 
 
+def locked_out_error() -> ValidationError:
+    minutes = int(settings.AXES_COOLOFF_TIME.total_seconds() // 60)
+    words = ngettext(
+        "Too many failed attempts with this name from your address. Try again in %(n)d minute.",
+        "Too many failed attempts with this name from your address. Try again in %(n)d minutes.",
+        minutes,
+    )
+    return ValidationError(words % {"n": minutes}, code="locked_out")
+
+
 class LoginForm(AuthenticationForm):
     """After too many failures (django-axes) it says so, whether or not there is such a person."""
 
     def get_invalid_login_error(self) -> ValidationError:
         if not getattr(self.request, "axes_locked_out", False):
             return super().get_invalid_login_error()
-        minutes = int(settings.AXES_COOLOFF_TIME.total_seconds() // 60)
-        words = ngettext(
-            "Too many failed attempts with this name from your address. Try again in %(n)d minute.",
-            "Too many failed attempts with this name from your address. Try again in %(n)d minutes.",
-            minutes,
-        )
-        return ValidationError(words % {"n": minutes}, code="locked_out")
+        return locked_out_error()
+
+
+class ChangePasswordForm(PasswordChangeForm):
+    """Asks for the old password as the login does: who found an open page can't guess it without end."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+
+    def clean_old_password(self) -> str:
+        old: str = self.cleaned_data["old_password"]
+        if authenticate(self.request, username=self.user.get_username(), password=old) is None:
+            if getattr(self.request, "axes_locked_out", False):
+                raise locked_out_error()
+            raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return old
 
 
 class ThemeForm(forms.Form):

@@ -1,5 +1,5 @@
 from django.contrib.auth import views as auth_views
-from django.urls import path, reverse_lazy
+from django.urls import path
 
 from access import views
 from access.forms import LoginForm
@@ -20,9 +20,7 @@ urlpatterns = [
     path("profile/theme", views.set_theme, name="theme"),
     path(
         "profile/password",
-        auth_views.PasswordChangeView.as_view(
-            template_name="access/password.html", success_url=reverse_lazy("access:profile")
-        ),
+        views.ChangePassword.as_view(),
         name="password",
     ),
     path("profile/tokens/new", views.make_token, name="make_token"),

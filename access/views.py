@@ -4,13 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse_lazy
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from access.forms import ThemeForm, TokenForm
+from access.forms import ChangePasswordForm, ThemeForm, TokenForm
 from access.models import ApiToken
 from access.rules import PersonRequest
 from ui.htmx import render_dialog, safe_next
@@ -20,6 +22,15 @@ def locked_out(request: HttpRequest, response: HttpResponse, credentials: dict[s
     """The login page as its form made it, with the reason, and a status that programs understand."""
     response.status_code = 429
     return response
+
+
+class ChangePassword(PasswordChangeView):
+    template_name = "access/password.html"
+    form_class = ChangePasswordForm
+    success_url = reverse_lazy("access:profile")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "request": self.request}
 
 
 @require_POST

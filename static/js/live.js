@@ -10,6 +10,7 @@ const fetchedAt = new WeakMap();
 let socket = null;
 let watched = "";
 let failures = 0;
+let sessionEnded = false;
 let wasOpen = false;
 let missedWhileHidden = false;
 
@@ -94,6 +95,7 @@ function connect() {
   socket.addEventListener("open", () => {
     watched = "";
     failures = 0;
+    sessionEnded = false;
     watch();
     show(true);
     if (wasOpen) refreshAll(); // catch up with what changed while we were not listening
@@ -103,7 +105,10 @@ function connect() {
   socket.addEventListener("close", (event) => {
     socket = null;
     show(false);
-    if (event.code === 4401) return; // logged out: the next click shows the login page
+    // The session ended: it may have a new key (another tab changed the password), so one more try; or the person is
+    // logged out, and the next click shows the login page.
+    if (sessionEnded) return;
+    sessionEnded = event.code === 4401;
     failures += 1;
     wasOpen = true; // also a page that could not connect at first has to catch up
     const wait = Math.min(LONGEST_WAIT_MS, 250 * 2 ** failures);

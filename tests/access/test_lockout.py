@@ -74,6 +74,17 @@ def test_who_does_not_exist_is_locked_out_alike(admin: User) -> None:
         assert LOCKED in pages[-1].content.decode()
 
 
+def test_an_open_page_is_no_way_to_guess(admin_client: Client) -> None:
+    new = {"new_password1": "battery staple", "new_password2": "battery staple"}
+    for turn in range(6):
+        answer = admin_client.post("/profile/password", {"old_password": f"guess {turn}", **new})
+    assert answer.status_code == 429
+    assert LOCKED in answer.content.decode()
+    assert admin_client.post("/profile/password", {"old_password": RIGHT, **new}).status_code == 429
+    AccessAttempt.objects.all().delete()
+    assert admin_client.post("/profile/password", {"old_password": RIGHT, **new}).status_code == 302
+
+
 def test_limits_are_settings(admin: User, settings: Any) -> None:
     settings.AXES_FAILURE_LIMIT, settings.AXES_COOLOFF_TIME = 2, timedelta(minutes=1)
     assert "Try again in 1 minute." in fail(2).content.decode()
