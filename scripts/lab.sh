@@ -18,7 +18,13 @@ case $1 in
     say "The lab is part of your cluster now. Ideas what to do with it: README.md, Five minutes' tour. It ends with make lab-down."
     ;;
   down)
-    [ ! -S "$var/run/web.sock" ] || [ ! -f "$var/lab/lab.json" ] || .venv/bin/python manage.py lab_adopt --forget
+    if [ -f "$var/lab/lab.json" ]; then
+      if [ -S "$var/run/web.sock" ]; then
+        .venv/bin/python manage.py lab_adopt --forget
+      elif [ -f "$var/drover.sqlite3" ]; then
+        say "Drover does not run, so it keeps its records of the lab's hosts: remove them on their pages, or begin anew with make lab."
+      fi
+    fi
     lab down
     ;;
 esac
