@@ -17,7 +17,7 @@ PACKAGES = (
     " openssh-server openssh-client ca-certificates curl"
     " libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients"
     " libvirt-daemon-config-network libvirt-daemon-config-nwfilter qemu-system-x86 qemu-utils qemu-block-extra"
-    " dnsmasq-base iptables nftables glusterfs-server glusterfs-client nfs-common nfs-kernel-server"
+    " ovmf dnsmasq-base iptables nftables glusterfs-server glusterfs-client nfs-common nfs-kernel-server"
 )
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 DISABLED = (

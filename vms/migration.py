@@ -24,6 +24,7 @@ from virt.names import check_host_address
 from vms import sync
 from vms.destinations import COPY, LIVE, OFFLINE, Presences, best, unshared_disks, weigh
 from vms.disk_copy import DiskCopy
+from vms.firmware_move import FirmwareMove
 from vms.live_checks import LiveChecks, traffic_address, wants_post_copy
 from vms.models import Vm
 from vms.operations.base import VmOperation
@@ -148,6 +149,7 @@ class Migration:
         self.destination = Host.objects.get(pk=run.job.result["destination"])
         self.uuid = str(self.vm.uuid)
         self.files = DiskCopy(self.vm, self.source, self.destination) if operation.mode == COPY else None
+        self.firmware = FirmwareMove(self.vm, self.source, self.destination, operation.mode)
         self.options = self._options()
         self.best_percent = 0.0
         self.iteration = 0
@@ -193,6 +195,7 @@ class Migration:
             return None
         if self.files and "made" not in self.run_.job.result:
             self.files.prepare(self.run_)
+        self.firmware.prepare(self.run_)
         self.run_.keep(autostart=virt_migration.keep_autostart(self.source.target, self.uuid))
         shown = self.destination.target.shown_uri
         self.run_.command(*self.options.command(self.vm.name, self.source.target.shown_uri, shown, self.address))
@@ -295,8 +298,10 @@ class Migration:
             return self._moved(here)
         self._settle()
         technical = error.technical if error else ""
-        if self.files and here in ALIVE and there == GONE:
-            self.files.undo(self.run_)
+        if here in ALIVE | {OFF} and there == GONE:
+            self.firmware.undo(self.run_)
+            if self.files:
+                self.files.undo(self.run_)
         if here in ALIVE | {OFF}:
             self._stayed(technical, error)
         if here == UNKNOWN or there == UNKNOWN:
@@ -325,8 +330,10 @@ class Migration:
         if self.run_.job.result.get("autostart"):
             virt_migration.set_autostart(self.destination.target, self.uuid)
         self._settle()
-        if self.files and here == GONE:
-            self.files.finish(self.run_)
+        if here == GONE:
+            self.firmware.finish(self.run_)
+            if self.files:
+                self.files.finish(self.run_)
         if here == UNKNOWN:
             self.run_.warn(_("%(source)s does not answer, but the VM runs on %(destination)s.") % self._words())
         if self.abort_asked:

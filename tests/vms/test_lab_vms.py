@@ -32,6 +32,7 @@ from vms.states import VmState
 
 pytestmark = [pytest.mark.lab, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("here")]
 MIB = 1024 * 1024
+HOSTS = ("vmhost1", "vmhost2", "vmhost3")
 POOL = "vmstest"
 FOLDER = f"/var/lib/libvirt/drover/{POOL}"
 PATIENCE_S = 120.0
@@ -186,8 +187,21 @@ def test_its_whole_life(lab: Lab, admin: User, pool: Pool, image: Image, wish: N
     assert files(lab) == before
 
 
-def test_host_without_the_firmware(lab: Lab, admin: User, wish: NewVms) -> None:
-    """The lab's hosts have no OVMF: said in plain words, and nothing is left."""
+@pytest.fixture
+def no_firmware(lab: Lab) -> Iterator[None]:
+    """An empty description in /etc hides the packaged one of the same name."""
+    hide = (
+        "mkdir -p /etc/qemu/firmware && cd /usr/share/qemu/firmware && for f in *; do : > /etc/qemu/firmware/$f; done"
+    )
+    for name in HOSTS:
+        lab.ssh(name, hide)
+    yield
+    for name in HOSTS:
+        lab.ssh(name, "rm -r /etc/qemu/firmware")
+
+
+def test_host_without_the_firmware(lab: Lab, admin: User, wish: NewVms, no_firmware: None) -> None:
+    """No OVMF on the hosts: said in plain words, and nothing is left."""
     before = files(lab)
     wish.firmware = "uefi"
     job = finish(creation.request(admin, wish))
