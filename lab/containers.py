@@ -9,7 +9,7 @@ from pathlib import Path
 from lab import cgroups, identity, network, roots, state
 from lab.config import STORAGE, Host, Lab
 from lab.errors import LabError
-from lab.system import FILES, run
+from lab.system import FILES, run, write
 
 # Units that would reach through to the machine below (devices, sysctl, modules) or have no use here.
 MASKED = (
@@ -26,6 +26,10 @@ NOT_ON_STORAGE = (
     " virtlogd.service virtlogd.socket virtlogd-admin.socket"
     " virtlockd.service virtlockd.socket virtlockd-admin.socket systemd-machined.service"
 ).split()
+QEMU_CONF = Path("etc/libvirt/qemu.conf")
+# libvirt 11 leaves a QEMU's own /dev empty here. Core files: sudo takes the right to them from what it starts, and only
+# a root with CAP_SYS_RESOURCE gets it back.
+IN_A_CONTAINER = "namespaces = []\nmax_core = 0\n"
 CAPABILITIES = Path("var/cache/libvirt/qemu/capabilities")
 
 
@@ -46,6 +50,8 @@ def prepare(lab: Lab, host: Host) -> None:
         (folder / "brick").mkdir()
     else:
         _copy_capabilities(lab, upper)
+        identity.mirror(root_image, upper, str(QEMU_CONF.parent))
+        write(upper / QEMU_CONF, (root_image / QEMU_CONF).read_text() + IN_A_CONTAINER, 0o600)
         (folder / "images").mkdir(mode=0o711)
     state.update_host(
         lab, host, name=host.name, address=lab.address(host), kind=host.kind, user="root", password=password
