@@ -122,3 +122,15 @@ def test_pages_keep_the_rest_of_the_address() -> None:
     assert "31 to 40 of 95" in drawn
     assert 'hx-get="/vms/?state=running&amp;page=5"' in drawn
     assert 'aria-current="page">4<' in drawn
+
+
+@pytest.mark.parametrize(
+    ("title", "name", "told"),
+    [
+        ("Migrate web-01 → vmhost3", "web-01", "Migrate → vmhost3"),
+        ("Start a", "a", "Start"),
+        ("Start a b", "a b", "Start a b"),
+    ],
+)
+def test_a_title_without_the_name_beside_it(title: str, name: str, told: str) -> None:
+    assert draw("{{ title|without:name }}", title=title, name=name) == told

@@ -54,6 +54,12 @@ def dash(value: Any) -> Any:
     return text.DASH if value is None or value == "" else value
 
 
+@register.filter
+def without(title: str, name: str) -> str:
+    """A title beside the name it is about: "Migrate web-01 → vmhost3" becomes "Migrate → vmhost3"."""
+    return " ".join(word for word in str(title).split(" ") if word != name)
+
+
 @register.simple_tag
 def age(when: datetime | None, prefix: str = "") -> str | SafeString:
     """ "14 s ago" that goes on counting, the exact time on hover; a dash for never."""
