@@ -35,3 +35,11 @@ missing() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
   done
 }
+
+# need_space FOLDER MB WHAT: refuse now rather than half-way
+need_space() {
+  local folder=$1 free
+  while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+  free=$(df --output=avail -BM "$folder" | tail -1 | tr -dc 0-9)
+  [ "$free" -ge "$2" ] || die "The disk is full: only $free MB are free where $1 lies, and $3 $2 MB."
+}

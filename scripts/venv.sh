@@ -10,6 +10,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ]; then
   exit 0
 fi
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Drover needs Python 3.11 or newer."
+need_space "$ROOT" 500 "Python's packages need"
 say "Installing Python packages into .venv (once; a minute or two)"
 [ -x .venv/bin/pip ] || python3 -m venv .venv
 # rrdtool asks with a call that Python 3.13 no longer has whether Python runs

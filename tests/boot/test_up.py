@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boot.started import Started, listening_addresses, sessions
+from tests.boot.started import ROOT, Started, listening_addresses, sessions
 
 pytestmark = pytest.mark.lab
 NAMES = ["console", "front", "redis", "watch", "web", "work"]
@@ -152,3 +153,14 @@ def test_chosen_processes_only(drover: Started) -> None:
     status, said = drover.run_to_end()
     assert status == 2
     assert "wrok" in said
+
+
+def test_a_full_disk_is_said_before_anything_is_made(drover: Started) -> None:
+    drover.var.mkdir()
+    script = 'mount -t tmpfs -o size=5m tmpfs "$DROVER_VAR" && scripts/up; ls -A "$DROVER_VAR"'
+    argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    done = subprocess.run(
+        argv, cwd=ROOT, env=drover.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "The disk is full: only 5 MB are free" in done.stderr
+    assert done.stdout == ""
