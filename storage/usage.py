@@ -7,7 +7,8 @@ from django.utils.translation import gettext as _
 from hosts.models import Host
 from storage.models import Image, ImageState, Pool, Volume
 
-Finder = Callable[[set[str], Host | None], dict[str, list[str]]]  # paths, host (None: any) -> path -> names of users
+# paths, host (None: any), only those that write to it -> path -> names of users
+Finder = Callable[[set[str], Host | None, bool], dict[str, list[str]]]
 _finders: list[Finder] = []
 
 
@@ -17,11 +18,11 @@ def register(finder: Finder) -> None:
         _finders.append(finder)
 
 
-def users_of_paths(paths: set[str], host: Host | None) -> dict[str, list[str]]:
-    """Names of what uses each path itself; paths without users are left out."""
+def users_of_paths(paths: set[str], host: Host | None, *, is_written: bool = False) -> dict[str, list[str]]:
+    """Names of what uses each path itself, or writes to it; paths without users are left out."""
     found: dict[str, list[str]] = {}
     for finder in _finders:
-        for path, names in finder(paths, host).items():
+        for path, names in finder(paths, host, is_written).items():
             found.setdefault(path, []).extend(name for name in names if name not in found.get(path, []))
     return found
 

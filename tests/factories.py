@@ -85,6 +85,7 @@ def make_vm(host: Host | None, name: str = "web-07", *, pool: Pool | None = None
 
 def note_files(vm: Vm) -> None:
     """Its disks as the files it uses, as the reading of its definitions would do it."""
-    paths = {path for disk in vm.disks for path in (disk.get("path"), *disk.get("backing", [])) if path}
+    paths = {path: False for disk in vm.disks for path in disk.get("backing", [])}
+    paths |= {disk["path"]: True for disk in vm.disks if disk.get("path")}
     vm.disk_files.all().delete()
-    DiskFile.objects.bulk_create(DiskFile(vm=vm, path=path) for path in paths)
+    DiskFile.objects.bulk_create(DiskFile(vm=vm, path=path, is_written=paths[path]) for path in paths)

@@ -91,11 +91,12 @@ def _cause(vm: Vm) -> str:
     return "changed on the host" if vm.definition else "adopted"
 
 
-def _store_files(vm: Vm, paths: set[str]) -> None:
-    known = set(vm.disk_files.values_list("path", flat=True))
-    if known - paths:
-        vm.disk_files.filter(path__in=known - paths).delete()
-    DiskFile.objects.bulk_create([DiskFile(vm=vm, path=path) for path in sorted(paths - known)])
+def _store_files(vm: Vm, files: dict[str, bool]) -> None:
+    known = dict(vm.disk_files.values_list("path", "is_written"))
+    if gone := [path for path, is_written in known.items() if files.get(path) != is_written]:
+        vm.disk_files.filter(path__in=gone).delete()
+    fresh = [path for path, is_written in sorted(files.items()) if known.get(path) != is_written]
+    DiskFile.objects.bulk_create([DiskFile(vm=vm, path=path, is_written=files[path]) for path in fresh])
 
 
 def _store_macs(vm: Vm, macs: set[str]) -> None:

@@ -77,10 +77,12 @@ def _nic(nic: NicSummary) -> dict[str, Any]:
     }
 
 
-def files(*summaries: DomainSummary) -> set[str]:
-    """Every file the given definitions name for a disk or a drive, also below others."""
+def files(*summaries: DomainSummary) -> dict[str, bool]:
+    """Every file the given definitions name for a disk or a drive, also below others, and whether the VM writes it."""
     disks = [disk for summary in summaries for disk in summary.disks]
-    return {source.place for disk in disks for source in (disk.source, *disk.backing) if source.place}
+    found = {source.place: False for disk in disks for source in (disk.source, *disk.backing) if source.place}
+    written = {disk.source.place: True for disk in disks if disk.device in {"disk", "lun"} and not disk.is_readonly}
+    return found | {path: True for path in written if path}
 
 
 def macs(*summaries: DomainSummary) -> set[str]:

@@ -164,6 +164,7 @@ class DiskFile(models.Model):
 
     vm = models.ForeignKey(Vm, on_delete=models.CASCADE, related_name="disk_files")
     path = models.CharField(max_length=1024, db_index=True)
+    is_written = models.BooleanField(default=True)  # not what is below a disk or read only
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["vm", "path"], name="disk_file_once_a_vm")]

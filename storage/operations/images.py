@@ -361,7 +361,7 @@ class ImportFromVolume(ImportImage):
         row = (rows.filter(host=image.host) | rows.filter(host=None)).first()
         if row is None:
             raise Refused(_("Choose a file."), field="volume")
-        users = usage.users_of_paths({row.path}, image.host).get(row.path, [])
+        users = usage.users_of_paths({row.path}, image.host, is_written=True).get(row.path, [])
         if users:
             message = _("In use by %(names)s. Shut it down and copy the disk first.")
             raise Refused(message % {"names": ", ".join(users[:10])}, field="volume")

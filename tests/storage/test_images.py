@@ -167,6 +167,18 @@ def test_a_disk_in_use_does_not_become_an_image(folder: Pool, admin: User) -> No
     assert not Image.objects.exists()
 
 
+def test_what_vms_stand_on_may_become_an_image(folder: Pool, admin: User) -> None:
+    host = folder.presences.get().host
+    Pool.objects.filter(pk=folder.pk).update(target_path="/srv/disks")
+    folder.volumes.create(host=host, name="golden.qcow2", path="/srv/disks/golden.qcow2")
+    vm = make_vm(host, "db-01")
+    vm.hardware["disks"][0]["backing"] = ["/srv/disks/golden.qcow2"]
+    vm.save()
+    note_files(vm)
+    begin_volume_import(admin, fields(folder, volume="golden.qcow2", host=host.pk))
+    assert Image.objects.get().volume_name == "golden.qcow2"
+
+
 def test_retry(pool: Pool, admin: User) -> None:
     job = begin_url_import(admin, fields(pool))
     image = Image.objects.get()

@@ -128,15 +128,6 @@ class DomainSummary:
     has_tpm: bool
     is_live: bool
 
-    def paths(self) -> tuple[str, ...]:
-        """Every file and device its disks stand on, chains included, each once."""
-        found: dict[str, None] = {}
-        for disk in self.disks:
-            for source in (disk.source, *disk.backing):
-                if source.path:
-                    found[source.path] = None
-        return tuple(found)
-
 
 def parse(xml: str) -> DomainSummary:
     """Read a domain XML from any libvirt. Raises BadXml; what it does not know is left out."""
