@@ -196,10 +196,11 @@ def failed_jobs(user: Person) -> Iterator[Item]:
     )
     bad = visible(user, Job.objects.filter(state__in=[State.FAILED, State.ERRORED], finished_at__gte=since))
     bad = bad.filter(~Exists(later), parent=None)
-    rows, more = some(bad.order_by("-id").only("id", "title", "error", "finished_at"))
+    rows, more = some(bad.order_by("-id").only("id", "title", "state", "error", "finished_at"))
     for job in rows:
         title = _("Failed: %(job)s") % {"job": job.title}
-        yield Item("warn", "circle-x", title, job.error, job.get_absolute_url(), _("Read"), job.finished_at)
+        why = _("Drover made a mistake; the job tells which.") if job.state == State.ERRORED else job.error
+        yield Item("warn", "circle-x", title, why, job.get_absolute_url(), _("Read"), job.finished_at)
     if more:
         title = _("%(n)s more jobs failed today") % {"n": bad.count() - EACH}
         yield Item("warn", "circle-x", title, "", reverse("jobs:index") + "?state=bad", _("See"))
