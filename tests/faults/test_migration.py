@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clusterkit import BUSY, Cluster
+from tests.faults.truth import samples_a_second
 
 pytestmark = pytest.mark.lab
 SLOW = {"bandwidth_mib": 10, "auto_converge": False}
@@ -125,6 +126,33 @@ def test_source_cut_off(cluster: Cluster, endless: tuple[str, dict]) -> None:
     assert not cluster.vm(uuid)["is_duplicate"]
 
 
+def test_network_breaks_during_post_copy(cluster: Cluster) -> None:
+    """Part of the memory is on each host: said as it is, and the VM is nowhere taken for whole. It can be ended."""
+    uuid = cluster.create("mover-torn", host="vmhost1", user_data=BUSY)
+    time.sleep(8)
+    cluster.lab.run("fault", "slow", "vmhost2", "--rate", "40")  # so that fetching the rest takes a while
+    job = cluster.migrate(uuid, "vmhost2", post_copy=True, auto_converge=False)
+    until = time.monotonic() + 90
+    while not cluster.product.api("GET", f"/jobs/{job['id']}")["detail"].get("post_copy"):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    cluster.lab.run("fault", "cut", "vmhost2")
+    ended = cluster.product.wait_job(job, within_s=200)
+    cluster.lab.run("fault", "heal")
+    _until_all_up(cluster)
+    assert ended["state"] == "failed"
+    assert "broke during post-copy" in ended["error"]
+    assert "post-copy failed" in cluster.lab.ssh("vmhost1", f"virsh domstate --reason {uuid}")
+    for name in ("vmhost1", "vmhost2"):  # once one half is gone, the other may end by itself
+        cluster.lab.ssh(name, f"virsh destroy {uuid}", check=False)
+    assert cluster.alive(uuid) == []
+    until = time.monotonic() + 60
+    while cluster.vm(uuid)["state"] != "off":
+        assert time.monotonic() < until, cluster.vm(uuid)
+        time.sleep(1)
+    cluster.remove(uuid)
+
+
 @pytest.fixture
 def local_pools(cluster: Cluster) -> Iterator[str]:
     """A folder pool of the same name on two hosts, each with its own content, as found by watch."""
@@ -151,8 +179,9 @@ def test_disk_copy_leaves_nothing_behind(cluster: Cluster, local_pools: str) -> 
     uuid = str(cluster.product.done(cluster.product.api("POST", "/vms/", wish))["target_key"])
     try:
         time.sleep(5)
-        job = cluster.product.done(cluster.migrate(uuid, "vmhost2", mode="copy"))
+        job = cluster.product.done(cluster.migrate(uuid, "vmhost2", mode="copy", bandwidth_mib=10))
         assert cluster.where(uuid) == {"vmhost2": "running"}
+        assert samples_a_second(cluster, job) >= 2
         assert "mover-copy" not in cluster.lab.ssh("vmhost1", f"ls {local_pools}"), job["lines"]
         assert cluster.lab.ssh("vmhost2", f"ls {local_pools} | wc -l").strip() == "2"
         assert any("--copy-storage" in command for command in job["commands"])

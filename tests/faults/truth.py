@@ -1,5 +1,6 @@
 """Whether database and hosts agree, asked from both: the product's SQLite file and virsh on every lab host."""
 
+import json
 import sqlite3
 import time
 from contextlib import closing
@@ -15,6 +16,14 @@ def rows(cluster: Cluster, query: str, *values: Any) -> list[tuple[Any, ...]]:
     file = cluster.product.var / "drover.sqlite3"
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=20)) as connection:
         return connection.execute(query, values).fetchall()
+
+
+def samples_a_second(cluster: Cluster, job: dict[str, Any]) -> float:
+    """How often a migration's figures were told, by libvirt's own clock for it."""
+    ((text,),) = rows(cluster, "SELECT series FROM jobs_job WHERE id = ?", job["id"])
+    told = [sample["elapsed_ms"] for sample in json.loads(text)]
+    assert len(told) >= 2, told
+    return 1000 * len(told) / max(1, told[-1] - told[0])
 
 
 def on_hosts(cluster: Cluster) -> dict[str, dict[str, tuple[str, str]]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.clusterkit import MIB, Cluster
-from tests.faults.truth import rows
+from tests.faults.truth import samples_a_second
 
 pytestmark = pytest.mark.lab
 # 32 MB rewritten at 15 MB/s: more than a slow migration sends, so it does not end by itself before an option acts.
@@ -71,10 +71,7 @@ class Trip:
         """It must have moved, live, and told at least two samples a second on the way."""
         job = self.cluster.product.done(self.job)
         assert self.cluster.where(self.traveller.uuid) == {self.destination: "running"}
-        ((text,),) = rows(self.cluster, "SELECT series FROM jobs_job WHERE id = ?", job["id"])
-        told = [sample["elapsed_ms"] for sample in json.loads(text)]
-        assert len(told) >= 2
-        assert len(told) >= 2 * (told[-1] - told[0]) / 1000, told
+        assert samples_a_second(self.cluster, job) >= 2
         return job
 
 
