@@ -40,6 +40,7 @@ awk -v gone="$2" '
   { end = $(NF-1) " " $NF; if (!(end in ours) && end != gone) print }
 ' "$lines" "$file" > "$fresh" && cat "$lines" >> "$fresh" && mv -f "$fresh" "$file"
 """
+TAKE_LINES_AWAY = f'[ -e "$1" ] || exit 0\n{REPLACE_LINES}'
 AUTHORIZED, KNOWN = "/root/.ssh/authorized_keys", "/root/.ssh/known_hosts"
 MARK = "drover-migration"
 PARALLEL = 8
@@ -188,7 +189,7 @@ def withdraw(host: Host, others: list[Host]) -> dict[str, str]:
             continue
         try:
             for path in (AUTHORIZED, KNOWN):
-                ssh.run(other.target, ["sh", "-c", REPLACE_LINES, "drover", path, mark(host)])
+                ssh.run(other.target, ["sh", "-c", TAKE_LINES_AWAY, "drover", path, mark(host)])
         except VirtError as error:
             silent[other.name] = error.message
     return silent
