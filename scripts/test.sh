@@ -3,7 +3,7 @@
 # leaves nothing behind: no process, no lab, no folder, whatever happened.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
-failed=0 own=
+failed=0
 
 prepare() {
   scripts/packages.sh run hypervisor test && scripts/venv.sh dev && scripts/assets.sh &&
@@ -23,7 +23,6 @@ lab_fact() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sy
 
 clean_up() {
   trap '' INT TERM
-  [ -z "$own" ] || kill -- -"$own" 2> /dev/null
   labs_down
   scripts/postgres.sh stop "$work/postgres"
   rm -rf "$work"
@@ -42,19 +41,6 @@ run() {
   fi
 }
 
-# tests of the lab and of starting have hosts and processes of their own: they wait while the others wait for theirs
-run_labs() {
-  local bad=0
-  set -m # a process group of its own, which can be ended as a whole
-  run own "lab and not e2e" tests/lab tests/boot > "$work/own.log" 2>&1 & own=$!
-  set +m
-  run lab "lab and not e2e" --ignore=tests/lab --ignore=tests/boot || bad=1
-  wait "$own" || bad=1
-  own=
-  cat "$work/own.log"
-  return $bad
-}
-
 prepare || die "The machine could not be prepared for the tests."
 mkdir -p var
 work=$(mktemp -d "$ROOT/var/t.XXXX")
@@ -68,8 +54,9 @@ else
   failed=1
 fi
 run processes "processes and not lab and not e2e" || failed=1
-run_labs || failed=1
-run browser "e2e" || failed=1
+# two at once, each with labs and a Drover of its own: most of their time is waiting. Files in the order in which they are
+# collected, for those that define pools come before those that find them.
+run lab "lab" -n 2 --dist loadfile --no-loadscope-reorder || failed=1
 say "make test took $SECONDS s
 $(cat "$work/parts")"
 exit $failed

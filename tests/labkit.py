@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-NAME, SUBNET = "drtest", "10.91.0"
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+def of_this_process(name: str, octet: int) -> tuple[str, str]:
+    """A lab's name and subnet: each of several processes of one run (pytest-xdist) has labs of its own."""
+    return f"{name}{WORKER or ''}", f"10.{octet + 4 * WORKER}.0"
+
+
+NAME, SUBNET = of_this_process("drtest", 91)
 
 
 @dataclass

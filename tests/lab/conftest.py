@@ -10,19 +10,21 @@ import pytest
 from lab import cluster, hosts
 from lab.config import CONTAINER, Host, Lab
 from tests.lab.tools import on
+from tests.labkit import of_this_process
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SHARED_IMAGES = Path(os.environ.get("LAB_IMAGES") or PROJECT / "var" / "lab" / "images")
 
 
-def lab_folder(name: str) -> Path:
-    """A folder for a lab of these tests, on the project's disk: hosts' disks on a memory file system would not do."""
-    return PROJECT / "var" / "test-labs" / name
+def spare(name: str, octet: int) -> Lab:
+    """A lab of these tests, on the project's disk: hosts' disks on a memory file system would not do."""
+    name, subnet = of_this_process(name, octet)
+    return Lab(name=name, subnet=subnet, var=PROJECT / "var" / "test-labs" / name, images=SHARED_IMAGES)
 
 
 @pytest.fixture(scope="session")
 def _spare_lab() -> Iterator[Lab]:
-    lab = Lab(name="labtest", subnet="10.92.0", var=lab_folder("labtest"), images=SHARED_IMAGES)
+    lab = spare("labtest", 92)
     with cluster.only_one(lab):
         cluster.down(lab)
         cluster.up(lab)

@@ -6,7 +6,7 @@ import pytest
 
 from lab import cluster, config, faults, hosts
 from lab.config import Lab
-from tests.lab.conftest import SHARED_IMAGES, lab_folder
+from tests.lab.conftest import spare
 from tests.lab.tools import eventually, last_tick, on, start_tiny, state
 
 pytestmark = pytest.mark.lab
@@ -18,7 +18,7 @@ POOL = """<pool type='netfs'><name>nfs</name>
 
 @pytest.fixture(scope="module")
 def full_lab() -> Iterator[Lab]:
-    lab = Lab(name="labfull", subnet="10.94.0", var=lab_folder("labfull"), images=SHARED_IMAGES)
+    lab = spare("labfull", 94)
     with cluster.only_one(lab):
         cluster.down(lab)
         cluster.up(lab, with_full=True)

@@ -13,7 +13,7 @@ import pytest
 from lab import cgroups, cluster, network
 from lab.config import Lab
 from lab.errors import LabError
-from tests.lab.conftest import PROJECT, SHARED_IMAGES, lab_folder
+from tests.lab.conftest import PROJECT, spare
 
 pytestmark = pytest.mark.lab
 
@@ -21,8 +21,7 @@ pytestmark = pytest.mark.lab
 @pytest.fixture
 def doomed() -> Iterator[Lab]:
     """A lab that is not up; whatever the test makes of it is gone afterwards."""
-    var = lab_folder("doomed")
-    lab = Lab(name="doomed", subnet="10.93.0", var=var, images=SHARED_IMAGES)
+    lab = spare("doomed", 93)
     yield lab
     with cluster.only_one(lab):
         cluster.down(lab)
