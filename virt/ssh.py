@@ -165,6 +165,10 @@ def run(
         )
     except subprocess.TimeoutExpired as late:
         raise HostUnreachable(_("The host did not answer in time."), str(late.cmd[-1])) from late
+    except FileNotFoundError as missing:  # on this machine itself; elsewhere the shell says so, with the same status
+        if not check:
+            return ""
+        raise CommandFailed(argv, 127, str(missing)) from missing
     if done.returncode == 255 and target.transport != "local":
         raise _ssh_error(done.stderr)
     if check and done.returncode != 0:
