@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from ninja import Router, Status
 from redis.exceptions import RedisError
@@ -75,6 +76,8 @@ def send_part(request: PersonRequest, upload_id: UUID) -> Any:
         upload.accepted_bytes = uploads.accept(upload, offset, request.body)
     except WrongOffset as wrong:
         return problem(409, "Wrong part", f"Go on at {wrong.wanted}.", field="Upload-Offset", accepted=wrong.wanted)
+    except Upload.DoesNotExist as gone:
+        raise Http404 from gone
     except QueueFull:
         return problem(429, "Too fast", "Send this part again in a second.", retry_after_s=1)
     except RedisError:

@@ -66,7 +66,10 @@ def _key(upload_id: UUID | str) -> str:
 
 
 def accept(upload: Upload, offset: int, data: bytes) -> int:
-    """Take one part of the file; returns how far it is accepted now. Raises WrongOffset, QueueFull, RedisError."""
+    """Take one part of the file; returns how far it is accepted now. Raises WrongOffset, QueueFull, RedisError.
+
+    Raises Upload.DoesNotExist if the upload was ended meanwhile: a first part told that it is no image.
+    """
     if offset != upload.accepted_bytes:
         raise WrongOffset(upload.accepted_bytes)
     if not data or offset + len(data) > upload.size_bytes:

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -91,6 +91,8 @@ def send(request: PersonRequest, pk: UUID) -> HttpResponse:
         accepted = uploads.accept(upload, offset, data)
     except WrongOffset as wrong:
         return JsonResponse({**_state(upload), "accepted": wrong.wanted}, status=409)
+    except Upload.DoesNotExist as gone:
+        raise Http404 from gone
     except QueueFull:
         return JsonResponse({"retry_ms": LATER_MS}, status=429, headers={"Retry-After": "1"})
     except RedisError:

@@ -18,9 +18,9 @@ SNEAKY = "sneaky.drover.test"
 
 
 @pytest.fixture
-def product(lab: Lab, tmp_path: Path) -> Iterator[Product]:
+def product(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A Drover that knows no host yet. Its key goes off the host with it."""
-    product = Product(tmp_path / "product")
+    product = Product(tmp_path_factory.mktemp("api"))
     try:
         yield product.start()
         for host in product.api("GET", "/hosts/"):

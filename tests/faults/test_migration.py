@@ -127,7 +127,10 @@ def test_source_cut_off(cluster: Cluster, endless: tuple[str, dict]) -> None:
 
 
 def test_network_breaks_during_post_copy(cluster: Cluster) -> None:
-    """Part of the memory is on each host: said as it is, and the VM is nowhere taken for whole. It can be ended."""
+    """Part of the memory is on each host: said as it is, and the VM is nowhere taken for whole. It can be ended.
+
+    QEMU's own connection may outlive the cut: then the rest follows as soon as the cable is back, and the VM is whole.
+    """
     uuid = cluster.create("mover-torn", host="vmhost1", user_data=BUSY)
     time.sleep(8)
     cluster.lab.run("fault", "slow", "vmhost2", "--rate", "40")  # so that fetching the rest takes a while
@@ -138,11 +141,12 @@ def test_network_breaks_during_post_copy(cluster: Cluster) -> None:
         time.sleep(0.1)
     cluster.lab.run("fault", "cut", "vmhost2")
     ended = cluster.product.wait_job(job, within_s=200)
-    cluster.lab.run("fault", "heal")
-    _until_all_up(cluster)
     assert ended["state"] == "failed"
     assert "broke during post-copy" in ended["error"]
-    assert "post-copy failed" in cluster.lab.ssh("vmhost1", f"virsh domstate --reason {uuid}")
+    assert "paused (post-copy" in cluster.lab.ssh("vmhost1", f"virsh domstate --reason {uuid}")
+    cluster.lab.heal()
+    _until_all_up(cluster)
+    assert "running" not in cluster.where(uuid).get("vmhost1", "")
     for name in ("vmhost1", "vmhost2"):  # once one half is gone, the other may end by itself
         cluster.lab.ssh(name, f"virsh destroy {uuid}", check=False)
     assert cluster.alive(uuid) == []

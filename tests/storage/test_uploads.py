@@ -72,6 +72,18 @@ def test_parts_come_in_order(admin_client: Client, upload: Upload) -> None:
     assert upload.accepted_bytes == PART
 
 
+def test_a_part_of_an_upload_that_was_ended_meanwhile(admin_client: Client, upload: Upload) -> None:
+    with pytest.raises(Upload.DoesNotExist):
+        uploads.accept(_ended(upload), 0, b"a" * PART)
+    assert send(admin_client, upload, 0, b"a" * PART).status_code == 404
+
+
+def _ended(upload: Upload) -> Upload:
+    """As a request has it in hand that read it before the worker refused the file."""
+    Upload.objects.filter(pk=upload.pk).delete()
+    return upload
+
+
 def test_the_window_is_bounded(admin_client: Client, upload: Upload) -> None:
     for number in range(uploads.WINDOW):
         answer = send(admin_client, upload, number * PART, b"x" * PART)

@@ -78,7 +78,7 @@ def test_encryption_is_refused(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("geheim")
     options = ["--object", f"secret,id=s,file={secret}", "-f", "qcow2"]
-    path = _create(tmp_path / "disk", *options, "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=100")
+    path = _create(tmp_path / "disk", *options, "-o", "encrypt.format=aes,encrypt.key-secret=s")
 
     assert _info(path).is_encrypted
     assert refusal(_info(path)) == "The image is encrypted."
