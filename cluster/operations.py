@@ -18,6 +18,7 @@ from jobs.models import Job
 from jobs.operations import Lock, by_name, register
 from jobs.run import Run
 from storage import sync as storage_sync
+from storage.models import Image, ImageState
 from ui import live
 from virt import ssh
 from virt.connection import connect
@@ -151,12 +152,22 @@ class DeclareOn(_Declare):
 
 @register
 class RemoveHost(HostOperation):
-    """Remove Drover's record of a host. What runs there keeps running. params: remove_keys, forget_vms."""
+    """Remove Drover's record of a host. What runs there keeps running. params: remove_keys, forget_vms.
+
+    Images that lie on this host alone are forgotten with it; their files stay.
+    """
 
     name = "hosts.remove"
     removes_target = True
     verb = gettext_lazy("Remove")
     for_managed = None
+
+    def refuse(self) -> None:
+        if image := Image.objects.filter(host=self.target, state=ImageState.IMPORTING).first():
+            raise Refused(_("The image %(image)s is being imported there. Wait, or cancel that.") % {"image": image})
+
+    def check(self, run: Run) -> None:
+        self.refuse()
 
     def run(self, run: Run) -> dict[str, Any]:
         host = self.target
@@ -167,13 +178,17 @@ class RemoveHost(HostOperation):
         run.log(_("VMs on it, which go on running: %(names)s") % {"names": ", ".join(names) or "–"})
         for vm in vms if self.params.get("forget_vms") else ():
             drop_row(vm)
+        images = Image.objects.filter(host=host)
+        if forgotten := [str(image) for image in images]:
+            run.log(_("Images that lie only there, whose files stay: %(names)s") % {"names": ", ".join(forgotten)})
+            images.delete()
         ssh.forget(host.target)
         pk = host.pk
         host.delete()
         metrics.forget("host", str(pk))
         refresh_if_stale()
-        live.publish("hosts", f"host.{pk}", "vms", "pools", "networks")
-        return {"vms": names}
+        live.publish("hosts", f"host.{pk}", "vms", "pools", "networks", "images")
+        return {"vms": names, "images": forgotten}
 
     def _take_keys_away(self, run: Run) -> None:
         """As far as the hosts answer: a host that is gone for good must not keep its record alive."""

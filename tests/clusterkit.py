@@ -27,9 +27,9 @@ class Cluster:
         return next(int(pool["id"]) for pool in self.product.api("GET", "/pools/") if pool["name"] == POOL)
 
     def files(self) -> set[str]:
-        """What lies on the shared pool."""
-        script = f"ls -1 $(virsh pool-dumpxml {POOL} | sed -n 's|.*<path>\\(.*\\)</path>.*|\\1|p')"
-        return set(self.lab.ssh("vmhost1", script).split()) - {"lost+found"}
+        """The files on the shared pool; folders are other tests' pools."""
+        script = f"ls -1p $(virsh pool-dumpxml {POOL} | sed -n 's|.*<path>\\(.*\\)</path>.*|\\1|p')"
+        return {name for name in self.lab.ssh("vmhost1", script).split() if not name.endswith("/")}
 
     def wish(self, name: str, *, host: str | None = None, user_data: str = "", **more: Any) -> dict[str, Any]:
         """What POST /vms takes for a tiny VM on the shared pool."""

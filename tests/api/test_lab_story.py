@@ -1,10 +1,12 @@
 """A cluster from nothing by API alone, on a real host: add it, pool, network, images by upload and address, a VM."""
 
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
@@ -62,8 +64,13 @@ def upload(product: Product, data: bytes, fields: dict[str, Any]) -> dict[str, A
         request = urllib.request.Request(url, data=data[at : at + PIECE], method="PUT")
         request.add_header("Authorization", f"Bearer {product.token}")
         request.add_header("Upload-Offset", str(at))
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            at = json.loads(answer.read())["accepted"]
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                at = json.loads(answer.read())["accepted"]
+        except HTTPError as later:
+            if later.code != 429:
+                raise
+            time.sleep(json.loads(later.read())["retry_after_s"])
     return product.done(int(begun["job_id"]))
 
 

@@ -18,6 +18,7 @@ from jobs.errors import Refused
 from jobs.models import Job
 from jobs.operations import by_name
 from jobs.states import State
+from storage.models import Image, Pool
 from tests.factories import make_host, make_vm
 from tests.hosts.conftest import Do
 from vms.models import Presence, Vm
@@ -150,6 +151,18 @@ def test_removing_with_its_vms(do: Do, admin: User) -> None:
     do(by_name("hosts.remove")(host, {"forget_vms": True}), admin)
     assert list(Vm.objects.all()) == [other]
     assert Presence.objects.count() == 1
+
+
+def test_removing_forgets_the_images_that_only_it_has(do: Do, admin: User) -> None:
+    host, pool = make_host("one"), Pool.objects.create(name="local", kind="dir", target_path="/srv/local")
+    stays = Image.objects.create(name="tiny", version="1", pool=pool, volume_name="t", state="ready")
+    goes = Image.objects.create(name="tiny", version="2", pool=pool, volume_name="u", host=host, state="importing")
+    with pytest.raises(Refused, match="tiny 2 is being imported"):
+        do(by_name("hosts.remove")(host, {}), admin)
+    Image.objects.filter(pk=goes.pk).update(state="ready")
+    job = do(by_name("hosts.remove")(host, {}), admin)
+    assert (job.state, job.result["images"]) == (State.SUCCEEDED, ["tiny 2"])
+    assert list(Image.objects.all()) == [stays]
 
 
 def test_removing_from_the_page_leads_to_the_list(admin_client: Client) -> None:
