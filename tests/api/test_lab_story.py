@@ -52,6 +52,10 @@ def add_host(product: Product, lab: Lab) -> int:
     checks = product.api("GET", f"/hosts/{key}/setup")["checks"]
     assert [check for check in checks if check["level"] == "problem"] == []
     do(product, f"/hosts/{key}/actions/accept")
+    until = time.monotonic() + 30
+    while product.api("GET", f"/hosts/{key}")["state"] != "up":  # as soon as it is watched
+        assert time.monotonic() < until
+        time.sleep(0.2)
     return key
 
 
