@@ -149,7 +149,7 @@ def other_pages() -> list[Page]:
         Page("pool", f"/storage/pools/{pool.pk}/"),
         Page("images", "/storage/images/"),
         Page("image", f"/storage/images/{image.pk}/"),
-        Page("networks", "/hosts/networks"),
+        Page("networks", "/hosts/networks/"),
         Page("jobs", "/jobs/"),
         Page("jobs, failed", "/jobs/?state=failed"),
         Page("VM: migration dialog", f"/vms/{vm.uuid}/migrate", htmx),
