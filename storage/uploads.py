@@ -24,6 +24,7 @@ CHUNK_BYTES = 8 * 1024 * 1024
 WINDOW = 4  # chunks that wait for a worker: more are answered with "later"
 KEEP_S = 900  # how long a chunk may wait in Redis
 OFFSET_BYTES = 8
+LOST_AFTER_S = 3.0  # a part that was accepted is in the queue well before this
 IDLE_S = 60.0  # how long the worker waits for the browser before it lets go
 ABANDONED_AFTER = timedelta(days=1)
 REDIS_AWAY_S = 120.0
@@ -120,30 +121,27 @@ class QueueSource:
     def pieces(self, offset: int) -> Iterator[bytes]:
         """Raises Failed when the browser or Redis stays silent for too long."""
         wanted, heard_at = offset, time.monotonic()
-        if not self._is_next(wanted):
-            self._rewind(wanted)
         while True:
             item = self._take()
-            now = time.monotonic()
+            silent_s = time.monotonic() - heard_at
             if item is None:
-                if now - heard_at > IDLE_S:
+                if silent_s > IDLE_S:
                     message = _("The browser stopped sending. Open the image's page to go on where it stopped.")
                     raise BrowserSilent(message)
+                if silent_s > LOST_AFTER_S and not self._expects(wanted):
+                    self._rewind(wanted)
                 yield b""
                 continue
             at, data = int.from_bytes(item[:OFFSET_BYTES], "big"), item[OFFSET_BYTES:]
             if at != wanted:  # a part was lost with Redis or a worker: ask the browser for it again
                 self._rewind(wanted)
                 continue
-            heard_at = now
             wanted += len(data)
             yield data
+            heard_at = time.monotonic()
 
-    def _is_next(self, offset: int) -> bool:
-        """Whether the queue begins with this offset, or is empty and the browser will send it next."""
-        head: list[bytes] = self._insist(lambda: _raw(client().lrange(_key(self.upload_id), 0, 0)))
-        if head:
-            return int.from_bytes(head[0][:OFFSET_BYTES], "big") == offset
+    def _expects(self, offset: int) -> bool:
+        """Whether the browser sends this part next. If not, it was accepted and is lost."""
         return Upload.objects.filter(pk=self.upload_id, accepted_bytes=offset).exists()
 
     def _rewind(self, offset: int) -> None:

@@ -72,9 +72,11 @@ def upload(product: Product, data: bytes, fields: dict[str, Any]) -> dict[str, A
             with urllib.request.urlopen(request, timeout=30) as answer:
                 at = json.loads(answer.read())["accepted"]
         except HTTPError as later:
-            if later.code != 429:
+            if later.code not in {409, 429, 503}:
                 raise
-            time.sleep(json.loads(later.read())["retry_after_s"])
+            told = json.loads(later.read())
+            at = told.get("accepted", at)
+            time.sleep(told.get("retry_after_s", 0))
     return product.done(int(begun["job_id"]))
 
 

@@ -166,7 +166,21 @@ def test_a_part_lost_on_the_way_is_asked_for_again(queue: "redis.Redis", admin_c
     assert next(source) == b"again"
 
 
-def test_a_worker_that_begins_again_goes_on_where_it_stored(admin_client: Client, upload: Upload) -> None:
+def test_a_part_that_is_just_coming_is_not_forgotten(queue: "redis.Redis", upload: Upload) -> None:
+    """The row is written first, the queue a moment later: a worker that looks in between only waits."""
+    source = uploads.QueueSource(upload.pk).pieces(0)
+    Upload.objects.update(accepted_bytes=4)
+    assert next(source) == b""
+    queue.rpush(f"drover:upload:{upload.pk}", (0).to_bytes(8, "big") + b"here")
+    assert next(source) == b"here"
+    upload.refresh_from_db()
+    assert upload.accepted_bytes == 4
+
+
+def test_a_worker_that_begins_again_goes_on_where_it_stored(
+    admin_client: Client, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "LOST_AFTER_S", 0)
     for number in range(2):
         send(admin_client, upload, number * PART, bytes([number]) * PART)
     first = uploads.QueueSource(upload.pk).pieces(0)
