@@ -36,6 +36,7 @@ class VmOut(Schema):
 
 
 class VmDetailOut(VmOut):
+    title: str
     description: str
     image_id: int | None
     created_at: datetime
@@ -86,6 +87,35 @@ class VmIn(In):
     start: bool = True
     autostart: bool = False
     first_boot: FirstBootIn = Field(default_factory=lambda: FirstBootIn.model_validate({}))
+
+
+class VmChangeIn(In):
+    title: str = ""
+    description: str = ""
+    tags: list[str] = Field(default=[], description="all of them")
+    owner: int | str | None = Field(None, description="a person's number or name; null: nobody")
+
+
+class RenameIn(In):
+    name: str
+
+
+class ResizeIn(In):
+    vcpus: int | None = None
+    max_vcpus: int | None = None
+    memory_bytes: int | None = None
+
+
+class DiskResizeIn(In):
+    size_bytes: int
+
+
+class ActionIn(In):
+    timeout_s: int | None = Field(None, description="shutdown: how long to wait")
+    host: int | None = Field(None, description="force-off: on which, of a VM that runs on two")
+    silent_hosts: list[int] | None = Field(
+        None, description="start: hosts that can't be asked, where it surely does not run"
+    )
 
 
 class MigrateIn(In):

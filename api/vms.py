@@ -1,39 +1,50 @@
-"""VMs: list, one, create, power, migrate, delete."""
+"""VMs: list, one, create, change, power, migrate, delete."""
 
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from ninja import Query, Router, Status
 from ninja.pagination import paginate
 
+from access.models import User
 from access.rules import PersonRequest, visible
+from api.forms import Invalid, cleaned
 from api.pages import Pieces
 from api.rights import require
 from api.schemas import JobOut, Problem
-from api.vm_schemas import DeleteIn, DestinationOut, MigrateIn, VmDetailOut, VmIn, VmOut
+from api.vm_schemas import (
+    ActionIn,
+    DeleteIn,
+    DestinationOut,
+    DiskResizeIn,
+    MigrateIn,
+    RenameIn,
+    ResizeIn,
+    VmChangeIn,
+    VmDetailOut,
+    VmIn,
+    VmOut,
+)
 from jobs.engine import enqueue
 from jobs.operations import by_name
 from vms import creation
+from vms.actions import POSTS
 from vms.destinations import destinations
+from vms.disks import find_disk
+from vms.forms import DiskForm, EditForm, RenameForm, ResizeForm
 from vms.migration import MigrateVm
 from vms.models import Vm
+from vms.operations.change import EditVm, RenameVm, ResizeDisk, ResizeVm
 from vms.spec import NewVms
 
 router = Router(tags=["vms"])
-ACTIONS = {
-    "start": ("vms.start", {}),
-    "shutdown": ("vms.shutdown", {}),
-    "reboot": ("vms.reboot", {}),
-    "force-off": ("vms.force-off", {}),
-    "reset": ("vms.reset", {}),
-    "pause": ("vms.pause", {}),
-    "resume": ("vms.resume", {}),
-    "autostart-on": ("vms.autostart", {"enabled": True}),
-    "autostart-off": ("vms.autostart", {"enabled": False}),
-}
-STARTED = {202: JobOut, 403: Problem, 404: Problem, 409: Problem}
+ACTIONS: dict[str, tuple[str, dict[str, Any]]] = {**POSTS, "forget": ("vms.forget", {})}
+TAKES = {"start": "silent_hosts", "shutdown": "timeout_s", "force-off": "host"}  # of ActionIn
+STARTED = {202: JobOut, 403: Problem, 404: Problem, 409: Problem, 422: Problem}
 
 
 def rows(request: PersonRequest) -> QuerySet[Vm]:
@@ -42,6 +53,13 @@ def rows(request: PersonRequest) -> QuerySet[Vm]:
 
 def find(request: PersonRequest, uuid: UUID) -> Vm:
     return get_object_or_404(rows(request), uuid=uuid)
+
+
+def may_change(request: PersonRequest, uuid: UUID) -> Vm:
+    """The VM, for a caller who may change VMs: asked before the fields are looked at, as the pages do."""
+    vm = find(request, uuid)
+    require(request, "vms.change")
+    return vm
 
 
 @router.get("/", response=list[VmOut])
@@ -74,6 +92,47 @@ def get_vm(request: PersonRequest, uuid: UUID) -> Any:
     return find(request, uuid)
 
 
+@router.patch("/{uuid}", response=STARTED)
+def change_vm(request: PersonRequest, uuid: UUID, wish: VmChangeIn) -> Any:
+    """Its title, description, tags and owner; what is left out stays."""
+    vm = may_change(request, uuid)
+    given = wish.dict(exclude_unset=True)
+    if isinstance(given.get("owner"), str):
+        person = User.objects.filter(username=given["owner"]).first()
+        given["owner"] = person.pk if person else 0
+    form = EditForm({**EditForm(vm=vm).initial, **given}, vm=vm)
+    cleaned(form)
+    params = {name: value for name, value in form.params().items() if name in given}
+    return Status(202, enqueue(EditVm(vm, params), user=request.user))
+
+
+@router.post("/{uuid}/rename", response=STARTED)
+def rename_vm(request: PersonRequest, uuid: UUID, wish: RenameIn) -> Any:
+    """Only while it is off. Its disks keep the names of their files."""
+    vm = may_change(request, uuid)
+    return Status(202, enqueue(RenameVm(vm, cleaned(RenameForm(wish.dict(), vm=vm))), user=request.user))
+
+
+@router.post("/{uuid}/resize", response=STARTED)
+def resize_vm(request: PersonRequest, uuid: UUID, wish: ResizeIn) -> Any:
+    """vCPUs and memory; what is left out stays. The job's result says what holds now and what from the next start."""
+    vm = may_change(request, uuid)
+    form = ResizeForm({**ResizeForm(vm=vm).initial, **wish.dict(exclude_none=True)}, vm=vm)
+    cleaned(form)
+    return Status(202, enqueue(ResizeVm(vm, form.params()), user=request.user))
+
+
+@router.post("/{uuid}/disks/{target}/resize", response=STARTED)
+def resize_disk(request: PersonRequest, uuid: UUID, target: str, wish: DiskResizeIn) -> Any:
+    """Let a disk (`vda`) grow; it also can while the VM runs."""
+    vm = may_change(request, uuid)
+    disk = find_disk(vm, target)
+    if disk is None:
+        raise Http404
+    data = cleaned(DiskForm(wish.dict(), now_bytes=int(disk.get("capacity_bytes") or 0)))
+    return Status(202, enqueue(ResizeDisk(vm, {"target": target, **data}), user=request.user))
+
+
 @router.get("/{uuid}/destinations", response={200: list[DestinationOut], 404: Problem})
 def list_destinations(request: PersonRequest, uuid: UUID, mode: str = Query("live")) -> Any:
     """Where it could move, and what speaks against each other host."""
@@ -97,13 +156,17 @@ def migrate_vm(request: PersonRequest, uuid: UUID, how: MigrateIn) -> Any:
 
 
 @router.post("/{uuid}/actions/{action}", response=STARTED)
-def act_on_vm(request: PersonRequest, uuid: UUID, action: str) -> Any:
-    """start, shutdown, reboot, force-off, reset, pause, resume, autostart-on, autostart-off."""
+def act_on_vm(request: PersonRequest, uuid: UUID, action: str, how: ActionIn | None = None) -> Any:
+    """start, shutdown, reboot, force-off, reset, pause, resume, autostart-on, autostart-off, forget."""
     vm = find(request, uuid)
     if action not in ACTIONS:
-        get_object_or_404(Vm.objects.none())
+        raise Http404
     name, params = ACTIONS[action]
-    return Status(202, enqueue(by_name(name)(vm, dict(params)), user=request.user))
+    given = how.dict(exclude_none=True) if how else {}
+    if unknown := sorted(set(given) - {TAKES.get(action)}):
+        raise Invalid({field: [_("This action does not take it.")] for field in unknown})
+    word = {"force": True} if "silent_hosts" in given else {}
+    return Status(202, enqueue(by_name(name)(vm, {**params, **given, **word}), user=request.user))
 
 
 @router.delete("/{uuid}", response=STARTED)

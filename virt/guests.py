@@ -149,7 +149,8 @@ def set_vcpus(conn: "libvirt.virConnect", uuid: str, vcpus: int, max_vcpus: int 
     if not domain.isActive():
         return NOW
     live = libvirt.VIR_DOMAIN_AFFECT_LIVE
-    if vcpus > domain.vcpusFlags(live | maximum):
+    live_most = domain.vcpusFlags(live | maximum)
+    if vcpus > live_most or (max_vcpus and vcpus == domain.vcpusFlags(live) and most != live_most):
         return NEXT_BOOT
     return _live(lambda: domain.setVcpusFlags(vcpus, live))
 

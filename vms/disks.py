@@ -1,6 +1,7 @@
 """The disks of a VM and which of them may go with it. Database only."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -37,6 +38,12 @@ def disks_of(vm: Vm) -> list[DiskOfVm]:
         reason = reason or why_it_stays(vm, path, volume)
         found.append(DiskOfVm(str(disk.get("target", "")), path, disk.get("capacity_bytes"), volume, reason))
     return found
+
+
+def find_disk(vm: Vm, target: str) -> dict[str, Any] | None:
+    """The disk (no CD drive) by its name in the VM, as it was observed."""
+    named = (disk for disk in vm.disks if disk.get("target") == target)
+    return next((disk for disk in named if disk.get("device", "disk") == "disk"), None)
 
 
 def why_it_stays(vm: Vm, path: str, volume: Volume | None) -> str:

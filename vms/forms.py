@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -36,13 +37,13 @@ def parse_size(value: str) -> int:
 
 
 class SizeField(forms.CharField):
-    """A size with its unit, in bytes."""
+    """A size with its unit, in bytes. A number (as JSON has it) is bytes already."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=30, **kwargs)
 
     def clean(self, value: Any) -> Any:
-        written = super().clean(value)
+        written = super().clean(f"{value} B" if isinstance(value, int) else value)
         return parse_size(written) if written else None
 
     def prepare_value(self, value: Any) -> Any:
@@ -64,13 +65,13 @@ def exact_size(value: int) -> str:
 
 
 class TagsField(forms.CharField):
-    """Tags with commas between them."""
+    """Tags with commas between them, or a list of them (as JSON has it)."""
 
     def clean(self, value: Any) -> Any:
         from jobs.errors import Refused
 
         try:
-            return clean_tags((super().clean(value) or "").split(","))
+            return clean_tags(value if isinstance(value, list) else (super().clean(value) or "").split(","))
         except Refused as refused:
             raise ValidationError(str(refused.message)) from refused
 
@@ -102,10 +103,16 @@ class EditForm(forms.Form):
     )
     owner = forms.ModelChoiceField(
         label=gettext_lazy("Owner"),
-        queryset=User.objects.filter(is_active=True).order_by("username"),
+        queryset=User.objects.none(),
         required=False,
         empty_label=gettext_lazy("nobody"),
     )
+
+    def __init__(self, data: Any = None, *, vm: Vm) -> None:
+        now = {"title": vm.title, "description": vm.description, "owner": vm.owner_id}
+        super().__init__(data, initial={**now, "tags": [tag.name for tag in vm.tags.all()]})
+        people = User.objects.filter(Q(is_active=True) | Q(pk=vm.owner_id)).order_by("username")
+        self.fields["owner"].queryset = people  # type: ignore[attr-defined]
 
     def _checked(self, field: str, check: Any) -> str:
         try:

@@ -143,6 +143,15 @@ def test_resize_while_off(a_vm: MakeVm, do: Do) -> None:
     assert (definition(vm).vcpus, definition(vm).memory_bytes) == (2, 512 * MIB)
 
 
+def test_resize_only_the_most_cpus(a_vm: MakeVm, do: Do) -> None:
+    vm = a_vm()
+    job = do(ResizeVm(vm, {"max_vcpus": 4}))
+    assert job.result == {"vcpus": "next boot"}
+    assert any("--maximum" in command for command in job.commands)
+    vm.refresh_from_db()
+    assert (kept(vm).vcpus, kept(vm).max_vcpus) == (1, 4)
+
+
 def test_resize_while_running(a_vm: MakeVm, do: Do) -> None:
     """Within the maximum at once; beyond it from the next start, and the job says so."""
     vm = a_vm()

@@ -15,8 +15,10 @@ from virt import guests, names
 from virt.connection import connect
 from virt.xml.note import VmNote
 from vms.checks import checked, clean_tags, name_problem
+from vms.disks import find_disk
 from vms.models import Tag, Vm
 from vms.operations.base import VmOperation
+from vms.sizes import kept
 from vms.states import ALIVE, STARTABLE, VmState
 
 KIB = 1024
@@ -162,6 +164,8 @@ class ResizeVm(VmOperation):
                 checked(check, self.params[field], field)
         if not any(self.params.get(field) for field in checks):
             raise Refused(_("Nothing is to be changed."))
+        if self.params.get("max_vcpus") and not self.params.get("vcpus"):
+            self.params["vcpus"] = kept(self.target).vcpus
         for least, most in (("vcpus", "max_vcpus"), ("memory_bytes", "max_memory_bytes")):
             if self.params.get(most) and (self.params.get(least) or 0) > self.params[most]:
                 raise Refused(_("The maximum is smaller than the figure itself."), field=most)
@@ -172,12 +176,14 @@ class ResizeVm(VmOperation):
 
     def act(self, run: Run) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        vcpus, memory = self.params.get("vcpus"), self.params.get("memory_bytes")
+        vcpus, memory, most = (self.params.get(field) for field in ("vcpus", "memory_bytes", "max_vcpus"))
         live = ["--live", "--config"] if self.target.is_alive else ["--config"]
         with connect(self.host().target) as conn:
             if vcpus:
+                if most:
+                    self.virsh(run, "setvcpus", str(self.target), str(most), "--maximum", "--config")
                 self.virsh(run, "setvcpus", str(self.target), str(vcpus), *live)
-                result["vcpus"] = guests.set_vcpus(conn, self.uuid, vcpus, self.params.get("max_vcpus"))
+                result["vcpus"] = guests.set_vcpus(conn, self.uuid, vcpus, most)
             if memory:
                 self.virsh(run, "setmem", str(self.target), f"{memory // KIB}KiB", *live)
                 result["memory"] = guests.set_memory(conn, self.uuid, memory, self.params.get("max_memory_bytes"))
@@ -216,11 +222,10 @@ class ResizeDisk(VmOperation):
         }
 
     def disk(self) -> dict[str, Any]:
-        wanted = self.params.get("target")
-        for disk in self.target.disks:
-            if disk.get("target") == wanted and disk.get("device", "disk") == "disk":
-                return disk
-        raise Refused(_("It has no such disk."), field="target")
+        found = find_disk(self.target, str(self.params.get("target")))
+        if found is None:
+            raise Refused(_("It has no such disk."), field="target")
+        return found
 
     def refuse(self) -> None:
         size = checked(names.check_disk_bytes, self.params.get("size_bytes") or 0, "size_bytes")

@@ -19,7 +19,7 @@ from jobs.operations import Operation, by_name
 from ui.forms import add_refusal, number_in
 from ui.htmx import job_response, note_response, render_dialog
 from vms.actions import POSTS
-from vms.disks import disks_of, seed_paths
+from vms.disks import disks_of, find_disk, seed_paths
 from vms.forms import DeleteForm, DiskForm, EditForm, RenameForm, ResizeForm, StartAnywayForm
 from vms.models import Vm
 from vms.operations.change import EditVm, RenameVm, ResizeDisk, ResizeVm
@@ -96,8 +96,7 @@ def rename(request: PersonRequest, uuid: UUID) -> HttpResponse:
 @permission_required("vms.change")
 def edit(request: PersonRequest, uuid: UUID) -> HttpResponse:
     vm = find_vm(request, uuid)
-    now = {"title": vm.title, "description": vm.description, "owner": vm.owner_id}
-    form = EditForm(request.POST or None, initial={**now, "tags": [tag.name for tag in vm.tags.all()]})
+    form = EditForm(request.POST or None, vm=vm)
     return dialog(request, vm, EditVm, form, "vms/_edit_dialog.html", lambda form: form.params())
 
 
@@ -114,7 +113,7 @@ def resize(request: PersonRequest, uuid: UUID) -> HttpResponse:
 @permission_required("vms.change")
 def disk(request: PersonRequest, uuid: UUID, target: str) -> HttpResponse:
     vm = find_vm(request, uuid)
-    found = next((one for one in vm.disks if one.get("target") == target and one.get("device") == "disk"), None)
+    found = find_disk(vm, target)
     if found is None:
         raise Http404
     form = DiskForm(request.POST or None, now_bytes=int(found.get("capacity_bytes") or 0))
