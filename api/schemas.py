@@ -58,6 +58,7 @@ class HostOut(Schema):
     qemu_version: str
     bridges: list[str]
     trusted_hosts: list[int]
+    certificate_until: datetime | None = Field(description="of its certificate for encrypted migration; null: none")
     last_error: str
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from access.rules import Person, can, visible
 from cluster.figures import PoolUse, pool_uses
-from hosts.models import Host
+from hosts.models import RENEW_BEFORE, Host
 from hosts.states import HostState, Transport
 from jobs.models import Job
 from jobs.states import State
@@ -235,6 +235,24 @@ def wrong_clocks() -> Iterator[Item]:
         yield Item("info", "clock-exclamation", _("more clocks are wrong"), "", reverse("hosts:index"), _("See"))
 
 
+def certificates(*, may_renew: bool) -> Iterator[Item]:
+    """Of encrypted migration. All are made at once, so they are one line; the dialog renews all."""
+    ending = Host.objects.filter(is_managed=True, certificate_until__lt=timezone.now() + RENEW_BEFORE)
+    rows, more = some(ending.order_by("certificate_until", "name").only("name", "certificate_until"))
+    if not rows:
+        return
+    url = reverse("hosts:encryption") if may_renew else rows[0].get_absolute_url()
+    button = _("Renew…") if may_renew else _("Look")
+    names = ", ".join(host.name for host in rows) + ("…" if more else "")
+    if rows[0].certificate_is_valid:
+        title, why, since = _("Certificates of hosts end soon"), _("%(hosts)s: then VMs can't move encrypted"), None
+    else:
+        title, why = _("Certificates of hosts have ended"), _("%(hosts)s: VMs can't move encrypted")
+        since = rows[0].certificate_until
+    tone = "info" if since is None else "warn"
+    yield Item(tone, "lock", title, why % {"hosts": names}, url, button, since, is_dialog=may_renew)
+
+
 def unfinished_hosts() -> Iterator[Item]:
     """For those who may go on with it."""
     adding = Host.objects.filter(is_managed=False).order_by("-pk").only("name", "setup_step")
@@ -267,6 +285,7 @@ def attention(user: Person, uses: list[PoolUse] | None = None) -> list[Item]:
     if can(user, "hosts.view"):
         full = full_pools(pool_uses() if uses is None else uses)
         items = [*(item for rule in OF_HOSTS for item in rule()), *full, *items]
+        items += certificates(may_renew=can(user, "hosts.manage"))
     if can(user, "hosts.manage"):
         items += unfinished_hosts()
     return sorted(items, key=lambda item: ORDER[item.tone])

@@ -13,6 +13,7 @@ from hosts.states import COLOUR, HostState, SetupStep, Transport
 from virt.target import HostKey, Target
 
 STALE_AFTER = timedelta(seconds=15)
+RENEW_BEFORE = timedelta(days=30)  # that a certificate ends is said so long before
 
 
 class Host(models.Model):
@@ -65,6 +66,7 @@ class Host(models.Model):
     boot_at = models.DateTimeField(null=True)
     clock_offset_s = models.FloatField(null=True)  # host's clock minus ours
     trusted_hosts = models.JSONField(default=list)  # primary keys of hosts it can log in to, for migration
+    certificate_until = models.DateTimeField(null=True)  # for encrypted migration, what QEMU there has; None: nothing
     facts_at = models.DateTimeField(null=True)  # when the slow facts above were read
 
     memory_free_bytes = models.BigIntegerField(null=True)
@@ -129,6 +131,15 @@ class Host(models.Model):
         """Where migration traffic goes if that is another network than the host's address, else ""."""
         address = f"[{self.migration_address}]" if ":" in self.migration_address else self.migration_address
         return f"tcp://{address}" if address else ""
+
+    @property
+    def certificate_is_valid(self) -> bool:
+        return self.certificate_until is not None and self.certificate_until > timezone.now()
+
+    @property
+    def certificate_ends_soon(self) -> bool:
+        """Whether its certificate waits to be renewed, or has ended already."""
+        return self.certificate_until is not None and self.certificate_until < timezone.now() + RENEW_BEFORE
 
     def trusts(self, other: "Host") -> bool:
         """Whether this host can log in to the other one, as it was last tried (hosts.trust, hosts.preflight)."""

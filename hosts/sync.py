@@ -13,7 +13,7 @@ from hosts.cpu import refresh_if_stale
 from hosts.models import Host, Network, NetworkMode, NetworkOnHost
 from hosts.states import HostState, Transport
 from ui import live
-from virt import survey
+from virt import moves, survey
 from virt.connection import connect
 from virt.errors import AuthenticationFailed, HostKeyChanged, VirtError
 from virt.inventory import networks as inventory
@@ -132,6 +132,14 @@ def store_facts(host_id: int, hypervisor: Hypervisor, machine: Machine | None, r
     refresh_if_stale()
 
 
+def store_certificate(host_id: int, until: datetime | None) -> None:
+    """Until when the host's certificates for encrypted migration are valid; None if it has none."""
+    with transaction.atomic():
+        host = Host.objects.filter(pk=host_id).only("certificate_until").first()
+        if host is not None:
+            _update(host, {"certificate_until": until}, [f"host.{host_id}", "hosts"])
+
+
 def _of_hypervisor(facts: Hypervisor) -> dict[str, Any]:
     return {
         "uuid": facts.uuid or None,
@@ -231,6 +239,8 @@ def refresh_host(host: Host) -> None:
     with connect(host.target) as conn:
         hypervisor = survey.hypervisor(conn, domain_type_of(host, machine), with_lists=False)
     store_facts(host.pk, hypervisor, machine, read_at)
+    if host.has_ssh:
+        store_certificate(host.pk, moves.look(host.target).valid_until)
 
 
 def domain_type_of(host: Host, machine: Machine | None) -> str:

@@ -3,10 +3,13 @@
 import ipaddress
 import os
 import re
+import ssl
 import subprocess
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from django.utils.translation import gettext as _
@@ -100,6 +103,15 @@ def why_refused(ca: str, certificate: str, name: str) -> str:
         return ""
     found = re.search(r"error \d+ at \d+ depth lookup: ?(.+)", done.stderr + done.stdout)
     return found.group(1).strip() if found else _("it can't be read")
+
+
+@lru_cache(maxsize=2048)  # the same certificates are looked at again and again
+def valid_until(certificate: str) -> datetime | None:
+    """When a certificate (PEM) ends; None if it can't be read. Blocks for some milliseconds the first time."""
+    words = ["openssl", "x509", "-noout", "-enddate"]
+    done = subprocess.run(words, input=certificate, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    _key, _sign, date = done.stdout.strip().partition("=")
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(date), UTC) if date else None
 
 
 def _openssl(words: list[str]) -> str:

@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.utils.translation import gettext as _
 
@@ -60,6 +61,14 @@ class Means:
     @property
     def has_certificates(self) -> bool:
         return bool(self.ca and self.server and self.has_server_key)
+
+    @property
+    def valid_until(self) -> datetime | None:
+        """When the first of its certificates ends, None without certificates. Blocks for some milliseconds."""
+        if not self.has_certificates:
+            return None
+        ends = [authority.valid_until(pem) for pem in (self.ca, self.server, self.client) if pem]
+        return None if None in ends else min(filter(None, ends))
 
     @property
     def why_no_post_copy(self) -> str:

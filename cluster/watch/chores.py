@@ -20,7 +20,7 @@ from cluster.watch.side import CALL_S, Side
 from cluster.watch.store import Store
 from hosts import sync as hosts_sync
 from hosts.models import Host
-from virt import survey
+from virt import moves, survey
 from virt.errors import VirtError
 from virt.events import Kind, Note
 from virt.hostinfo import Pulse, pulse
@@ -80,6 +80,7 @@ class Chores:
         self._chores = [
             Chore("facts", 300, self._read_facts),
             Chore("pulse", 30, self._read_pulse),
+            Chore("certificates", 3600, self._read_certificates),
             self._networks,
             self._addresses,
             self._pool_chore,
@@ -182,6 +183,11 @@ class Chores:
             watch.reidentify()
             return
         self._store.run(hosts_sync.store_facts, watch.host_id, hypervisor, machine, read_at)
+
+    def _read_certificates(self) -> None:
+        if self._watch.target.has_ssh:
+            until = moves.look(self._watch.target).valid_until
+            self._store.run(hosts_sync.store_certificate, self._watch.host_id, until)
 
     def _read_pulse(self) -> None:
         if self._watch.target.has_ssh:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from hosts.models import Host
+from hosts.models import RENEW_BEFORE, Host
 from hosts.operations.reach import takes_part
 from hosts.states import Level, Transport
 from virt.moves import ALLOW_POST_COPY, Means
@@ -290,9 +291,22 @@ def check_encryption(found: Found) -> Check | None:
         return None
     title = _("Encrypted migration")
     if found.means.has_certificates:
-        return ok("encryption", title, _("Certificates are in %(folder)s.") % {"folder": found.means.directory})
+        return _check_certificates(title, found.means)
     cure = _("If traffic between hosts shall be encrypted: one button on the page of hosts makes certificates for all.")
     return Check("encryption", title, Level.OK, _("No certificates: VMs move unencrypted or through SSH."), cure)
+
+
+def _check_certificates(title: str, means: Means) -> Check:
+    until = means.valid_until
+    words = {"folder": means.directory, "day": timezone.localtime(until).date().isoformat() if until else "?"}
+    if until is not None and until > timezone.now() + RENEW_BEFORE:
+        return ok("encryption", title, _("Certificates are in %(folder)s, valid until %(day)s.") % words)
+    cure = _("Renew them: “Set up encrypted migration” on the page of hosts makes new ones for all.")
+    if until is None:
+        return warning("encryption", title, _("The certificates in %(folder)s can't be read.") % words, cure)
+    ended = _("The certificates in %(folder)s ended on %(day)s.")
+    ends = _("The certificates in %(folder)s end on %(day)s.")
+    return warning("encryption", title, (ends if until > timezone.now() else ended) % words, cure)
 
 
 def check_post_copy(found: Found) -> Check | None:

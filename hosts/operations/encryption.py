@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from hosts.models import Host
 from hosts.operations.base import chosen_hosts
 from hosts.operations.trust import must_be_root, takes_part
+from hosts.sync import store_certificate
 from jobs.errors import Failed, Refused
 from jobs.operations import Lock, Operation, register
 from jobs.run import Run
@@ -67,6 +68,7 @@ class SetUpEncryption(Operation):
             run.check_cancel()
             try:
                 ready[host] = _equip(run, host, authority)
+                store_certificate(host.pk, ready[host].valid_until)
             except VirtError as error:
                 failed.append(f"{host}: {error.message}")
                 run.warn(failed[-1])

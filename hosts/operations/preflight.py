@@ -58,6 +58,7 @@ class PreflightHost(HostOperation):
             run.progress(25, _("Looking at the machine"))
             found.machine = survey.machine(host.target)
             found.means = moves.look(host.target)
+            sync.store_certificate(host.pk, found.means.valid_until)
         except VirtError as error:
             found.login_error = error.message
 

@@ -160,6 +160,22 @@ def test_a_changed_host_key_says_so(admin: User, small: Small) -> None:
     assert (item.why, item.url) == ("Its host key has changed.", small.silent.get_absolute_url())
 
 
+@pytest.mark.parametrize(("days", "title"), [(29, "end soon"), (-1, "have ended")])
+def test_certificates_to_renew(
+    admin: User, operator: User, admin_client: Client, small: Small, days: int, title: str
+) -> None:
+    Host.objects.update(certificate_until=timezone.now() + timedelta(days=31))
+    assert not [title for title in titles(admin) if "ertificates" in title]
+    Host.objects.filter(pk=small.other.pk).update(certificate_until=timezone.now() + timedelta(days=days))
+    item = next(item for item in attention(admin) if "ertificates" in item.title)
+    assert (item.url, item.is_dialog) == ("/hosts/encryption", True)
+    assert title in item.title
+    assert item.why.startswith("vmhost2:")
+    assert "Renew…" in admin_client.get("/overview/attention").content.decode()
+    item = next(item for item in attention(operator) if "ertificates" in item.title)
+    assert (item.url, item.is_dialog) == (small.other.get_absolute_url(), False)
+
+
 def test_many_of_one_kind_are_one_line(admin: User, small: Small) -> None:
     for number in range(20):
         make_host(f"dead{number}", "unreachable")

@@ -1,16 +1,18 @@
 """What the preflight says about what it found."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.utils import timezone
 
 from hosts.models import Host
 from hosts.operations.checks import Check, Found, all_checks
 from hosts.states import Level
 from tests.factories import GIB, make_host
-from virt import survey
+from virt import moves, survey
 from virt.survey import Hypervisor
 
 OUTPUT = """time=1700000000.5
@@ -179,3 +181,26 @@ def test_what_the_script_says_is_read_whatever_it_says() -> None:
     assert odd.clock_offset_s == 0.0
     assert odd.bridges == ("a=b",)
     assert odd.host_keys == ()
+
+
+@pytest.mark.parametrize(
+    ("until", "level", "word"),
+    [
+        (timedelta(days=100), Level.OK, "valid until"),
+        (timedelta(days=29), Level.WARNING, "end on"),
+        (-timedelta(days=1), Level.WARNING, "ended on"),
+        (None, Level.WARNING, "can't be read"),
+    ],
+)
+def test_certificates(
+    host: Host, monkeypatch: pytest.MonkeyPatch, until: timedelta | None, level: str, word: str
+) -> None:
+    """When they end is openssl's to say (tests/virt/test_authority.py); here, what is made of it."""
+    ends = None if until is None else timezone.now() + until
+    monkeypatch.setattr("virt.authority.valid_until", lambda pem: ends)
+    has = {"ca-cert": "Y2E=", "server-cert": "Y2VydA==", "server-key": "1", "directory": "/etc/pki/qemu"}
+    means = moves.parse("".join(f"{key}={value}\n" for key, value in has.items()))
+    check = next(check for check in all_checks(Found(host, means=means)) if check.key == "encryption")
+    assert check.level == level
+    assert word in check.text
+    assert bool(check.cure) == (level != Level.OK)

@@ -1,5 +1,6 @@
 """Who sees which page of hosts and networks, and that none of them asks a host anything."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -231,3 +232,15 @@ def test_a_host_that_refuses_us_can_be_opened_again(admin_client: Client, monkey
 def test_going_back_shows_the_page_and_not_a_piece_of_it(admin_client: Client, db: None) -> None:
     for headers in ({}, {"HX-Request": "true"}):
         assert "HX-Request" in admin_client.get("/hosts/?q=x", headers=headers).headers["Vary"]
+
+
+@pytest.mark.parametrize(("days", "text"), [(200, ""), (20, "migration ends on"), (-2, "migration ended on")])
+def test_a_certificate_to_renew(
+    admin_client: Client, as_operator: Client, names: dict[str, int], days: int, text: str
+) -> None:
+    Host.objects.update(certificate_until=timezone.now() + timedelta(days=days))
+    page = admin_client.get(f"/hosts/{names['host']}/").content.decode()
+    assert "certificate until" in page
+    assert ("Renew the certificates" in page) == bool(text)
+    assert text in page
+    assert "Renew the certificates" not in as_operator.get(f"/hosts/{names['host']}/").content.decode()

@@ -3,11 +3,12 @@
 import stat
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from virt.authority import Authority, alternative, is_name, why_refused
+from virt.authority import HOST_DAYS, Authority, alternative, is_name, valid_until, why_refused
 
 
 def request(folder: Path, name: str = "vmhost1") -> str:
@@ -29,6 +30,12 @@ def test_it_works(authority: Authority, tmp_path: Path) -> None:
         assert why_refused(authority.certificate, certificate, name) == ""
     assert "mismatch" in why_refused(authority.certificate, certificate, "10.0.0.2")
     assert "mismatch" in why_refused(authority.certificate, certificate, "something-else")
+
+
+def test_when_it_ends(authority: Authority, tmp_path: Path) -> None:
+    until = valid_until(authority.sign(request(tmp_path), ["vmhost1"]))
+    assert until is not None
+    assert abs(until - datetime.now(UTC) - timedelta(days=HOST_DAYS)) < timedelta(minutes=1)
 
 
 def test_made_once_and_for_our_eyes(authority: Authority) -> None:
@@ -57,6 +64,7 @@ def test_certificate_of_another_authority(authority: Authority, tmp_path: Path) 
 def test_what_is_no_certificate(authority: Authority, text: str) -> None:
     assert why_refused(authority.certificate, text, "vmhost1")
     assert why_refused(text, authority.certificate, "vmhost1")
+    assert valid_until(text) is None
 
 
 @pytest.mark.parametrize("name", ["", "a,DNS:b", "a\nb", "a b", "-a", "ä", "x" * 300, "[::1]", "$(id)"])

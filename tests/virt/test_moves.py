@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.virt.test_authority import request
-from virt.authority import Authority
+from virt.authority import Authority, valid_until
 from virt.moves import Means, encryption, parse
 
 NAMES = ["10.0.0.2", "vmhost2"]
@@ -38,6 +38,15 @@ def test_it_works(pair: tuple[Means, Means]) -> None:
     assert (destination.owner, destination.directory) == ("libvirt-qemu:kvm", "/etc/pki/qemu")
     found = encryption(source, destination, "vmhost1", "vmhost2", NAMES)
     assert (found.why_not, found.name) == ("", "10.0.0.2")
+
+
+def test_the_first_that_ends_is_the_end(pair: tuple[Means, Means]) -> None:
+    means = pair[0]
+    assert means.valid_until == valid_until(means.server)
+    assert replace(means, client=means.ca).valid_until == means.valid_until
+    assert replace(means, server=means.ca, client="").valid_until == valid_until(means.ca)
+    assert replace(means, has_server_key=False).valid_until is None
+    assert replace(means, client="nonsense").valid_until is None
 
 
 def test_the_first_name_that_the_certificate_has(pair: tuple[Means, Means]) -> None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -197,6 +198,8 @@ def test_encrypted(no_certificates: None, traveller: Traveller) -> None:
     made = cluster.product.done(cluster.product.api("POST", "/hosts/encryption"))
     assert sorted(made["result"]["hosts"]) == ["vmhost1", "vmhost2", "vmhost3"]
     assert any("openssl x509 -req" in command for command in made["commands"])
+    for host in cluster.product.api("GET", "/hosts/"):
+        assert timedelta(days=1090) < datetime.fromisoformat(host["certificate_until"]) - datetime.now(UTC)
     for name in HOSTS:
         kept = cluster.lab.ssh(name, f"stat -c '%U %a' {CERTIFICATES}/server-key.pem")
         assert kept.split() == ["libvirt-qemu", "440"]
@@ -231,6 +234,9 @@ def test_certificate_of_another_authority_is_refused_and_kept(no_certificates: N
         " && cp server-cert.pem ca-cert.pem && chown libvirt-qemu *",
     )
     before = cluster.lab.ssh(there, f"cat {CERTIFICATES}/*.pem")
+    cluster.product.done(cluster.product.api("POST", f"/hosts/{cluster.host_id(there)}/actions/refresh"))
+    ends = cluster.product.api("GET", f"/hosts/{cluster.host_id(there)}")["certificate_until"]
+    assert datetime.fromisoformat(ends) - datetime.now(UTC) < timedelta(days=9)
     made = cluster.product.wait_job(cluster.product.api("POST", "/hosts/encryption"))
     assert made["state"] == "failed"
     assert any("certificates of another authority" in line["text"] for line in made["lines"])
