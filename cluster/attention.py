@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, F, Func, IntegerField, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Func, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -23,9 +24,12 @@ from vms.models import Vm
 from vms.states import VmState
 
 EACH = 3  # of one kind; the rest is one line
+MANY = 99
 FULL, NEARLY_FULL = 90.0, 80.0
 SILENT_AFTER = timedelta(seconds=60)
 CLOCK_S = 2.0
+WRONG_CLOCK = Q(clock_offset_s__gt=CLOCK_S) | Q(clock_offset_s__lt=-CLOCK_S)
+ANSWERED = [HostState.UP, HostState.FENCED]
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,30 @@ def some(rows: QuerySet[Any]) -> tuple[list[Any], bool]:
     return found[:EACH], len(found) > EACH
 
 
-def nobody_watches() -> Iterator[Item]:
-    seen = Host.objects.filter(is_managed=True).aggregate(last=Max("seen_at"), all=Count("pk"))
-    if seen["all"] and seen["last"] and timezone.now() - seen["last"] > SILENT_AFTER:
+def rest_of(rows: QuerySet[Any]) -> str:
+    """How many there are beyond those that are named; not counted for long."""
+    found = rows.order_by()[: EACH + MANY + 1].count() - EACH
+    return f"{MANY}+" if found > MANY else str(found)
+
+
+def count_hosts() -> dict[str, Any]:
+    """What tells whether a rule about hosts has anything to say: one query instead of one each."""
+    managed = Q(is_managed=True)
+    up = managed & Q(observed_state=HostState.UP)
+    row = Host.objects.aggregate(
+        managed=Count("pk", filter=managed),
+        adding=Count("pk", filter=~managed),
+        silent=Count("pk", filter=managed & ~Q(observed_state__in=ANSWERED)),
+        late=Count("pk", filter=up & WRONG_CLOCK),
+        ending=Count("pk", filter=managed & Q(certificate_until__lt=timezone.now() + RENEW_BEFORE)),
+        last_seen=Max("seen_at", filter=managed),
+    )
+    return dict(row)
+
+
+def nobody_watches(hosts: dict[str, Any]) -> Iterator[Item]:
+    last = hosts["last_seen"]
+    if last and timezone.now() - last > SILENT_AFTER:
         yield Item(
             "bad",
             "eye-off",
@@ -68,7 +93,7 @@ def nobody_watches() -> Iterator[Item]:
             _("is the process “watch” running? everything here is old"),
             reverse("hosts:index"),
             _("Look"),
-            seen["last"],
+            last,
         )
 
 
@@ -106,12 +131,10 @@ def duplicates() -> Iterator[Item]:
         yield Item("bad", "copy", _("more VMs run on two hosts"), "", reverse("vms:index"), _("See"))
 
 
-def silent_hosts() -> Iterator[Item]:
-    bad = Host.objects.filter(is_managed=True).exclude(observed_state__in=[HostState.UP, HostState.FENCED])
-    rows = list(
-        bad.order_by("-state_since", "name").annotate(count=Count("vms"), all=Count("pk")).only(*HOST)[: EACH + 1]
-    )
-    for host in rows[:EACH]:
+def silent_hosts(silent: int) -> Iterator[Item]:
+    bad = Host.objects.filter(is_managed=True).exclude(observed_state__in=ANSWERED)
+    vms = Vm.objects.filter(host=OuterRef("pk")).order_by().values("host").annotate(n=Count("pk")).values("n")
+    for host in bad.order_by("-state_since", "name").annotate(count=Coalesce(Subquery(vms), 0)).only(*HOST)[:EACH]:
         why = host.last_error or ngettext("%(n)s VM was there", "%(n)s VMs were there", host.count) % {"n": host.count}
         if host.observed_state == HostState.REFUSED:
             title = _("%(host)s refuses us") % {"host": host.name}
@@ -119,8 +142,8 @@ def silent_hosts() -> Iterator[Item]:
             title = _("%(host)s does not answer") % {"host": host.name}
         tone = "info" if host.observed_state == HostState.NEW else "bad"
         yield Item(tone, "server-off", title, why, host.get_absolute_url(), _("Look"), host.seen_at)
-    if len(rows) > EACH:
-        rest = bad.count() - EACH
+    if silent > EACH:
+        rest = silent - EACH
         title = ngettext("%(n)s more host does not answer", "%(n)s more hosts do not answer", rest) % {"n": rest}
         yield Item("bad", "server-off", title, "", reverse("hosts:index") + "?state=unreachable", _("See"))
 
@@ -168,7 +191,7 @@ def missing_vms() -> Iterator[Item]:
         why = _("no host reports it any more")
         yield Item("warn", "help-circle", title, why, vm.get_absolute_url(), _("Look"), vm.missing_since)
     if more:
-        title = _("%(n)s more VMs are missing") % {"n": gone.count() - EACH}
+        title = _("%(n)s more VMs are missing") % {"n": rest_of(gone)}
         yield Item("warn", "help-circle", title, "", reverse("vms:index") + "?state=unknown", _("See"))
 
 
@@ -180,7 +203,7 @@ def crashed_vms() -> Iterator[Item]:
         title, why = _("%(vm)s crashed") % {"vm": vm.name}, _("its screen may say why")
         yield Item("warn", "alert-triangle", title, why, vm.get_absolute_url(), _("Look"), vm.state_since)
     if more:
-        title = _("%(n)s more VMs crashed") % {"n": crashed.count() - EACH}
+        title = _("%(n)s more VMs crashed") % {"n": rest_of(crashed)}
         yield Item("warn", "alert-triangle", title, "", reverse("vms:index") + "?state=crashed", _("See"))
 
 
@@ -202,7 +225,7 @@ def failed_jobs(user: Person) -> Iterator[Item]:
         why = _("Drover made a mistake; the job tells which.") if job.state == State.ERRORED else job.error
         yield Item("warn", "circle-x", title, why, job.get_absolute_url(), _("Read"), job.finished_at)
     if more:
-        title = _("%(n)s more jobs failed today") % {"n": bad.count() - EACH}
+        title = _("%(n)s more jobs failed today") % {"n": rest_of(bad)}
         yield Item("warn", "circle-x", title, "", reverse("jobs:index") + "?state=bad", _("See"))
 
 
@@ -221,9 +244,7 @@ def strangers() -> Iterator[Item]:
 
 
 def wrong_clocks() -> Iterator[Item]:
-    wrong = Host.objects.filter(observed_state=HostState.UP).filter(
-        Q(clock_offset_s__gt=CLOCK_S) | Q(clock_offset_s__lt=-CLOCK_S)
-    )
+    wrong = Host.objects.filter(WRONG_CLOCK, observed_state=HostState.UP, is_managed=True)
     rows, more = some(wrong.order_by("name").only("name", "clock_offset_s"))
     for host in rows:
         title = _("The clock of %(host)s is wrong") % {"host": host.name}
@@ -265,16 +286,13 @@ def unfinished_hosts() -> Iterator[Item]:
         yield Item("info", "server-2", _("more hosts are not added yet"), "", reverse("hosts:index"), _("See"))
 
 
-OF_HOSTS: list[Callable[[], Iterator[Item]]] = [
-    nobody_watches,
+ALWAYS: list[Callable[[], Iterator[Item]]] = [
     jobs_wait,
     duplicates,
-    silent_hosts,
     broken_pools,
     missing_vms,
     crashed_vms,
     strangers,
-    wrong_clocks,
 ]
 ORDER = {"bad": 0, "warn": 1, "info": 2}
 
@@ -282,10 +300,17 @@ ORDER = {"bad": 0, "warn": 1, "info": 2}
 def attention(user: Person, uses: list[PoolUse] | None = None) -> list[Item]:
     """All items for this person; `uses` (pool_uses) if it is known already."""
     items = list(failed_jobs(user))
-    if can(user, "hosts.view"):
-        full = full_pools(pool_uses() if uses is None else uses)
-        items = [*(item for rule in OF_HOSTS for item in rule()), *full, *items]
-        items += certificates(may_renew=can(user, "hosts.manage"))
-    if can(user, "hosts.manage"):
+    if not can(user, "hosts.view"):
+        return items
+    hosts, may_manage = count_hosts(), can(user, "hosts.manage")
+    items = [*nobody_watches(hosts), *(item for rule in ALWAYS for item in rule()), *items]
+    items += full_pools(pool_uses() if uses is None else uses)
+    if hosts["silent"]:
+        items += silent_hosts(hosts["silent"])
+    if hosts["late"]:
+        items += wrong_clocks()
+    if hosts["ending"]:
+        items += certificates(may_renew=may_manage)
+    if hosts["adding"] and may_manage:
         items += unfinished_hosts()
     return sorted(items, key=lambda item: ORDER[item.tone])

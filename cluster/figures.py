@@ -9,10 +9,9 @@ from access.rules import Person, can, visible
 from hosts.models import Host
 from hosts.states import HostState
 from storage.models import PoolOnHost
+from vms.listing import Total, totals
 from vms.models import Vm
 from vms.states import VmState
-
-UNSEEN = [HostState.NEW, HostState.UNREACHABLE, HostState.REFUSED]
 
 
 class PoolUse(NamedTuple):
@@ -49,19 +48,18 @@ def host_figures() -> dict[str, Any]:
     return row
 
 
-def vm_figures(user: Person) -> dict[str, Any]:
-    """Answered from the index vm_list alone: the rows themselves are wide. The states are those of `shown_state`."""
-    silent = Host.objects.filter(observed_state__in=UNSEEN).order_by().values("pk")
-    lost = Q(missing_since__isnull=False) | Q(host=None) | Q(host__in=silent)
-    unknown = Q(observed_state=VmState.UNKNOWN) | (~Q(observed_state=VmState.CREATING) & lost)
-    running = Q(observed_state=VmState.RUNNING) & ~lost
-    row = visible(user, Vm.objects.order_by()).aggregate(
-        all=Count("pk"),
-        running=Count("pk", filter=running),
-        unknown=Count("pk", filter=unknown),
-        promised=Sum("vcpus", filter=running),
-    )
-    return {**row, "resting": row["all"] - row["running"] - row["unknown"]}
+def vm_figures(user: Person) -> dict[str, int]:
+    found = totals(visible(user, Vm.objects.all()))
+    running, unknown = (found.get(state, Total(0, 0)) for state in (VmState.RUNNING, VmState.UNKNOWN))
+    count = sum(total.number for total in found.values())
+    resting = count - running.number - unknown.number
+    return {
+        "all": count,
+        "running": running.number,
+        "unknown": unknown.number,
+        "promised": running.vcpus,
+        "resting": resting,
+    }
 
 
 def pool_uses() -> list[PoolUse]:

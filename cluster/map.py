@@ -16,7 +16,7 @@ from ui import text
 from vms.models import Vm, shown_state
 from vms.states import ALIVE, VmState
 
-HOSTS_PER_PAGE = 18
+HOSTS_PER_PAGE = 12
 TILES = 60  # of one host; the rest is a number with a link
 GIB = 2**30
 WIDEST = 16

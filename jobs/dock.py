@@ -14,12 +14,28 @@ ICONS = {
     State.FAILED: ("x", "icon-bad"),
     State.ERRORED: ("bug", "icon-bad"),
 }
-HEAVY = ("params", "series", "detail", "result", "technical", "commands", "locks")
+FIELDS = (  # what the dock and a job's line in it show
+    "operation",
+    "title",
+    "target_kind",
+    "target_key",
+    "target_label",
+    "state",
+    "percent",
+    "step",
+    "error",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "cancel_requested_at",
+    "cancellable",
+    "user__username",
+)
 
 
 def dock(user: Person) -> dict[str, Any]:
     """running: active jobs (parts of a job stay with it); recent: what ended last; last: the newest of these."""
-    mine = visible(user, Job.objects.filter(parent=None)).select_related("user").defer(*HEAVY)
+    mine = visible(user, Job.objects.filter(parent=None)).select_related("user").only(*FIELDS)
     running = list(mine.filter(finished_at=None).order_by("id")[: SHOWN + 1])
     recent = list(mine.exclude(finished_at=None).order_by("-id")[:RECENT])
     last = recent[0] if recent else None

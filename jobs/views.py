@@ -17,7 +17,6 @@ from django.views.decorators.http import require_GET, require_POST
 from access.models import User
 from access.rules import Person, can, permission_required, visible
 from jobs import engine
-from jobs.dock import HEAVY
 from jobs.errors import Refused
 from jobs.filters import JobFilter
 from jobs.models import Job
@@ -26,6 +25,7 @@ from jobs.states import State
 from ui import text
 from ui.htmx import is_partial, note_response
 
+HEAVY = ("params", "series", "detail", "result", "technical", "commands", "locks")  # no line of a list shows them
 PER_PAGE = 50
 LINES = 500
 PARTS = 200

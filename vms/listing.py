@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Case, CharField, Count, F, OrderBy, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, CharField, Count, F, OrderBy, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.http import QueryDict
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
@@ -20,7 +20,7 @@ from storage.models import Image
 from vms.models import Tag, Vm
 from vms.states import VmState
 
-PAGE_SIZE = 40
+PAGE_SIZE = 30
 SUGGESTIONS = 20
 MAX_TEXT = 100
 MAX_KEYS = 500
@@ -89,10 +89,20 @@ def unknown_q() -> Q:
     return seen_off & ~Q(observed_state=VmState.CREATING)
 
 
-def shown_state() -> Case:
-    """What `Vm.state` would say, computed by the database."""
+@dataclass(frozen=True)
+class Total:
+    """How many VMs, and what they have been promised."""
+
+    number: int
+    vcpus: int
+
+
+def totals(rows: QuerySet[Vm]) -> dict[str, Total]:
+    """VMs by the state that people see (`Vm.state` says the same for one row). One query, by the index vm_list."""
     unknown = When(unknown_q(), then=Value(VmState.UNKNOWN.value))
-    return Case(unknown, default=F("observed_state"), output_field=CharField())
+    shown = Case(unknown, default=F("observed_state"), output_field=CharField())
+    found = rows.order_by().values_list(shown).annotate(Count("pk"), Sum("vcpus"))
+    return {state: Total(number, vcpus) for state, number, vcpus in found}
 
 
 def rows_for(user: Any, rows: QuerySet[Vm] | None = None) -> QuerySet[Vm]:
@@ -161,8 +171,11 @@ class Listing:
     def page(self) -> Page[int]:
         """The primary keys of the rows of this page."""
         first = OrderBy(SORTS[self.sort.removeprefix("-")], descending=self.sort.startswith("-"))
-        paginator = Paginator(self.found.order_by(first, "name", "pk").values_list("pk", flat=True), PAGE_SIZE)
-        paginator.__dict__["count"] = self.count  # known already where nothing is filtered
+        keys = self.found.order_by(first, "name", "pk").values_list("pk", flat=True)
+        if self.count is None:  # looked for once: all keys are read faster than counted and then read
+            return Paginator(list(keys), PAGE_SIZE).get_page(self.query.get("page"))
+        paginator = Paginator(keys, PAGE_SIZE)
+        paginator.__dict__["count"] = self.count
         return paginator.get_page(self.query.get("page"))
 
     @cached_property
@@ -172,17 +185,16 @@ class Listing:
         return [rows[key] for key in keys if key in rows]
 
     @cached_property
-    def count(self) -> int:
+    def count(self) -> int | None:
+        """How many are found, if the totals say so already."""
         if self.text or any(values for kind, values in self.values.items() if kind != "state"):
-            return self.found.order_by().count()
+            return None
         wanted = set(self.values["state"]) or set(self.states)
-        return sum(number for state, number in self.states.items() if state in wanted)
+        return sum(total.number for state, total in self.states.items() if state in wanted)
 
     @cached_property
-    def states(self) -> dict[str, int]:
-        """How many of all visible VMs are in which state, by one query over an index."""
-        rows = self.base.order_by().annotate(shown=shown_state()).values("shown").annotate(number=Count("pk"))
-        return {row["shown"]: row["number"] for row in rows}
+    def states(self) -> dict[str, Total]:
+        return totals(self.base)
 
     # --- the address -------------------------------------------------------------------------------------------------
 

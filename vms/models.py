@@ -77,7 +77,7 @@ class Vm(models.Model):
         ordering = ["name", "id"]
         indexes = [
             models.Index(fields=["host", "name"]),
-            # filters, searches, sorts and counts read this instead of the wide rows; all of it changes rarely
+            # filters, searches, sorts and counts read this instead of the wide rows; only the last changes often
             models.Index(
                 fields=[
                     "name",
@@ -93,6 +93,7 @@ class Vm(models.Model):
                     "vcpus",
                     "created_at",
                     "state_since",
+                    "cpu_percent",
                 ],
                 name="vm_list",
             ),

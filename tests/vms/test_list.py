@@ -103,7 +103,7 @@ def test_by_uuid(admin_client: Client, vms: dict[str, Vm]) -> None:
 def test_states_are_what_people_see(admin_client: Client, vms: dict[str, Vm]) -> None:
     """The database's answer and the model's property say the same."""
     counts = admin_client.get(INDEX).context["listing"].states
-    assert counts == {"running": 1, "off": 1, "unknown": 2}
+    assert {state: total.number for state, total in counts.items()} == {"running": 1, "off": 1, "unknown": 2}
     assert sorted(vm.state for vm in Vm.objects.all()) == ["off", "running", "unknown", "unknown"]
 
 
@@ -138,8 +138,8 @@ def test_few_queries_and_bytes(admin_client: Client, django_assert_max_num_queri
     with django_assert_max_num_queries(12):
         answer = admin_client.get(INDEX + "?state=running&q=vm")
     assert len(answer.content) < 150_000
-    assert len(answer.context["rows"]) == 40
-    assert "1 to 40 of 60" in answer.content.decode()
+    assert len(answer.context["rows"]) == 30
+    assert "1 to 30 of 60" in answer.content.decode()
 
 
 def test_definitions_are_not_read(admin_client: Client, vms: dict[str, Vm]) -> None:

@@ -24,14 +24,15 @@ def index(request: PersonRequest) -> HttpResponse:
     listing = Listing(request.user, request.GET)
     rows = with_actions(request, listing.rows)
     here = request.path + listing.address(page=listing.page.number if listing.page.number > 1 else "").rstrip("?")
+    states = {state: total.number for state, total in listing.states.items()}
     context = {
         "here": here,
         "listing": listing,
         "page": listing.page,
         "rows": rows,
-        "state_choices": [(state, label, listing.states.get(state, 0)) for state, label in VmState.choices],
-        "running": listing.states.get(VmState.RUNNING, 0),
-        "all": sum(listing.states.values()),
+        "state_choices": [(state, label, states.get(state, 0)) for state, label in VmState.choices],
+        "running": states.get(VmState.RUNNING, 0),
+        "all": sum(states.values()),
         "may_create": can(request.user, "vms.create"),
         "may_change": can(request.user, "vms.change"),
         "may_delete": can(request.user, "vms.delete"),
@@ -57,7 +58,7 @@ def row(request: PersonRequest, uuid: UUID) -> HttpResponse:
     vm = rows_for(request.user).filter(uuid=uuid).first()
     if vm is None:
         return HttpResponse("")
-    return render(request, "vms/_row.html", {"vm": vm, "action": row_action(request.user, vm)})
+    return render(request, "vms/_rows.html", {"rows": with_actions(request, [vm])})
 
 
 @require_GET
