@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from channels.layers import channel_layers
 from django.conf import settings as django_settings
 from django.test import Client
 
@@ -25,9 +26,11 @@ from virt import ssh
 VM_HOSTS = ("vmhost1", "vmhost2", "vmhost3")
 
 
-@pytest.fixture(autouse=True)
-def _in_memory_layer(settings: Any) -> None:
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+@pytest.fixture(autouse=True, scope="session")
+def _in_memory_layer() -> None:
+    """For all tests at once: a message that one test published may be sent between it and the next."""
+    django_settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    channel_layers.backends.clear()
 
 
 @pytest.fixture(autouse=True)
