@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import socketserver
+import struct
 import threading
 import time
 from contextlib import suppress
@@ -33,7 +34,8 @@ log = logging.getLogger(__name__)
 # private use (RFC 6455, 7.4.2): the page shows the reason and tries again
 CLOSE_NO_RIGHT, CLOSE_NO_TARGET = 4403, 4404
 EVERY_S = 3.0
-MOST_BYTES = 8 * 1024 * 1024  # of one message: a long text that is pasted
+MOST_BYTES = 1024 * 1024  # of one message: a long text that is pasted
+HEADER = struct.Struct(">xBQ")  # of a frame whose length takes 64 bits (RFC 6455, 5.2)
 
 
 class BoundedSocket(CompatibleWebSocket):
@@ -43,6 +45,13 @@ class BoundedSocket(CompatibleWebSocket):
         if len(self._recv_buffer) + len(self._partial_msg) > MOST_BYTES:
             raise ConnectionError("a message that is too long")
         return super()._recv_frames()
+
+    def _decode_hybi(self, buf: bytes) -> Any:
+        if len(buf) >= HEADER.size:
+            kind, length = HEADER.unpack_from(buf)
+            if kind & 0x7F == 127 and length > MOST_BYTES:
+                raise ConnectionError("a frame that is too long")
+        return super()._decode_hybi(buf)
 
 
 class ConsoleHandler(ProxyRequestHandler):

@@ -27,6 +27,7 @@ def upload_image(page: Page, product: Product, name: str, file: Path, within_s: 
     while {one["name"]: one["state"] for one in product.api("GET", "/images/")}.get(name) != "ready":
         assert time.monotonic() < until, page.inner_text("main")
         page.wait_for_timeout(250)
+    page.wait_for_url(re.compile(r"/storage/images/\d+"))  # where the page goes by itself
 
 
 def choose(page: Page, selector: str, text: str) -> None:
