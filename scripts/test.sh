@@ -33,12 +33,22 @@ run() {
   local name=$1 marks=$2 began=$SECONDS
   shift 2
   say "== $name =="
-  if DROVER_TEST_VAR=$work/$name/var .venv/bin/python -m pytest --basetemp="$work/$name/tmp" --durations=10 -m "$marks" "$@"; then
+  if DROVER_TEST_VAR=$work/$name/var .venv/bin/python -m pytest --basetemp="$work/$name/tmp" --durations=10 --tb=short -m "$marks" "$@"; then
     echo "$name: passed in $((SECONDS - began)) s" >> "$work/parts"
   else
     echo "$name: FAILED after $((SECONDS - began)) s" >> "$work/parts"
     return 1
   fi
+}
+
+# Two labs on two cores are sometimes slower than a test's patience. A few that failed may show, alone and with a new lab,
+# that they can pass: named in the summary, for a test that needs this wants work. What fails twice fails.
+once_more() {
+  local tests
+  mapfile -t tests < <(sed -n 's/^\(FAILED\|ERROR\) \([^ []*\).*/\2/p' "$work/lab.log" | sort -u)
+  [ ${#tests[@]} -gt 0 ] && [ ${#tests[@]} -le 6 ] || return 1
+  printf 'failed at first: %s\n' "${tests[@]}" >> "$work/parts"
+  run lab-again "lab" -n 0 "${tests[@]}"
 }
 
 prepare || die "The machine could not be prepared for the tests."
@@ -56,7 +66,8 @@ fi
 run processes "processes and not lab and not e2e" || failed=1
 # two at once, each with labs and a Drover of its own: most of their time is waiting. Files in the order in which they are
 # collected, for those that define pools come before those that find them.
-run lab "lab" -n 2 --dist loadfile --no-loadscope-reorder || failed=1
+run lab "lab" -n 2 --dist loadfile --no-loadscope-reorder | tee "$work/lab.log"
+[ "${PIPESTATUS[0]}" = 0 ] || once_more || failed=1
 say "make test took $SECONDS s
 $(cat "$work/parts")"
 exit $failed
