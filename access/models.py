@@ -1,4 +1,4 @@
-"""People and their API tokens."""
+"""People, their groups, what was granted to them, their API tokens."""
 
 import hashlib
 import secrets
@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -13,11 +14,13 @@ from django.utils.translation import gettext_lazy as _
 class Role(models.TextChoices):
     ADMINISTRATOR = "administrator", _("administrator")
     OPERATOR = "operator", _("operator")
+    AUDITOR = "auditor", _("auditor")  # reads all, changes nothing
+    APPROVER = "approver", _("approver")  # a lab user who also decides requests
     USER = "user", _("lab user")
 
 
 class User(AbstractUser):
-    """A person. The role decides what they may do (`access.rules`)."""
+    """A person. The role, and what was granted to them, decide what they may do (`access.rules`)."""
 
     role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.USER)
     theme = models.CharField(_("theme"), max_length=5, default="auto")
@@ -25,6 +28,95 @@ class User(AbstractUser):
     def initials(self) -> str:
         name = self.get_full_name() or self.username
         return "".join(word[0] for word in name.split()[:2]).upper() or "?"
+
+
+class Group(models.Model):
+    """A course or a project: people who belong together, and the VMs that are theirs (`Vm.group`)."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    description = models.TextField(_("description"), blank=True)
+    members = models.ManyToManyField(User, through="Membership", related_name="member_of")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("access:group", args=[self.pk])
+
+
+class Membership(models.Model):
+    """A person in a group. A manager sees its people, and may do with its VMs what an operator may."""
+
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    is_manager = models.BooleanField(_("manager"), default=False)
+    since = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-is_manager", "user__username"]
+        constraints = [models.UniqueConstraint(fields=["group", "user"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.group}"
+
+
+def _at_most_one(*names: str) -> models.Q:
+    """At most one of these columns is set."""
+    rest = {name: models.Q(**{f"{other}__isnull": True for other in names if other != name}) for name in names}
+    return models.Q(*rest.values(), _connector=models.Q.OR)
+
+
+class GrantQuerySet(models.QuerySet["Grant"]):
+    def in_force(self) -> "GrantQuerySet":
+        """Those that have not ended."""
+        return self.filter(models.Q(until=None) | models.Q(until__gt=timezone.now()))
+
+
+class Grant(models.Model):
+    """A role, given to a person or to all of a group, on one VM, on a group's VMs, on one pool, or on everything."""
+
+    to_user = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
+    to_group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
+    role = models.CharField(_("role"), max_length=20, choices=Role.choices)
+    on_vm = models.ForeignKey("vms.Vm", null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
+    on_group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="grants_on")
+    on_pool = models.ForeignKey("storage.Pool", null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
+    until = models.DateTimeField(_("until"), null=True, blank=True)
+    given_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="grants_given")
+    given_at = models.DateTimeField(default=timezone.now)
+
+    objects = GrantQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(to_user=None, to_group__isnull=False)
+                | models.Q(to_user__isnull=False, to_group=None),
+                name="grant_one_subject",
+            ),
+            models.CheckConstraint(condition=_at_most_one("on_vm", "on_group", "on_pool"), name="grant_one_target"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()} for {self.subject} on {self.target or 'everything'}"
+
+    @property
+    def subject(self) -> "User | Group | None":
+        return self.to_user or self.to_group
+
+    @property
+    def target(self) -> models.Model | None:
+        """What it is given on; None is everything."""
+        return self.on_vm or self.on_group or self.on_pool
+
+    @property
+    def is_over(self) -> bool:
+        return self.until is not None and self.until <= timezone.now()
 
 
 class ApiToken(models.Model):

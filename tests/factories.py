@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from django.utils import timezone
 
+from access.models import Grant, Group, Membership, Role, User
 from hosts.models import Host, Network, NetworkMode, NetworkOnHost
 from hosts.states import HostState, Transport
 from storage.models import Pool, PoolOnHost
@@ -89,3 +90,24 @@ def note_files(vm: Vm) -> None:
     paths |= {disk["path"]: True for disk in vm.disks if disk.get("path")}
     vm.disk_files.all().delete()
     DiskFile.objects.bulk_create(DiskFile(vm=vm, path=path, is_written=paths[path]) for path in paths)
+
+
+def make_user(name: str = "anna", role: str = Role.USER, **more: Any) -> User:
+    return User.objects.create_user(name, role=role, **more)
+
+
+def make_group(name: str = "Operating systems", *members: User, manager: User | None = None) -> Group:
+    """A course with these people, and one who manages it."""
+    group = Group.objects.create(name=name)
+    Membership.objects.bulk_create(Membership(group=group, user=user) for user in members)
+    if manager is not None:
+        Membership.objects.create(group=group, user=manager, is_manager=True)
+    return group
+
+
+def give(to: User | Group, role: str, on: Vm | Pool | Group | None = None, **more: Any) -> Grant:
+    """A role for a person or a group on one thing; on None it is for everything."""
+    subject = {"to_user": to} if isinstance(to, User) else {"to_group": to}
+    kinds: dict[type, str] = {Vm: "on_vm", Pool: "on_pool", Group: "on_group"}
+    target = {} if on is None else {kinds[type(on)]: on}
+    return Grant.objects.create(role=role, **subject, **target, **more)

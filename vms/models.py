@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from access.models import Group
 from hosts.models import Host
 from storage.models import Image
 from vms.states import ALIVE, COLOUR, VmState
@@ -39,6 +40,7 @@ class Vm(models.Model):
     uuid = models.UUIDField(unique=True)
     name = models.CharField(_("name"), max_length=255)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="vms")
+    group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.SET_NULL, related_name="vms")
     tags = models.ManyToManyField(Tag, related_name="vms", blank=True)
     title = models.CharField(_("title"), max_length=200, blank=True)
     description = models.TextField(_("description"), blank=True)
