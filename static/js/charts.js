@@ -103,6 +103,16 @@ function hover(figure, plot) {
   figure.querySelector("output").textContent = `${clock(plot.data[0][place])}  ${values}`;
 }
 
+// which line is which, over the plot
+function nameLines(figure, holder) {
+  const names = figure.dataset.labels.split(/,\s*/);
+  if (names.length < 2) return;
+  const key = document.createElement("ul");
+  key.className = "chart-key";
+  key.append(...names.map((name) => Object.assign(document.createElement("li"), { textContent: name })));
+  holder.append(key);
+}
+
 function draw(figure, data) {
   const columns = figure.dataset.lines.split(" ").map((name) => data[name] ?? []);
   const holder = figure.querySelector(".js-plot");
@@ -119,6 +129,7 @@ function draw(figure, data) {
     holder.classList.remove("is-empty");
     holder.replaceChildren();
     plots.set(figure, new uPlot(options(figure, highest(figure, data)), [data.t, ...columns], holder));
+    nameLines(figure, holder);
   }
   show(figure, columns.map(last));
 }
@@ -131,7 +142,10 @@ async function load(holder) {
 }
 
 function forget() {
-  for (const plot of plots.values()) plot.destroy();
+  for (const [figure, plot] of plots) {
+    plot.destroy();
+    figure.querySelector(".chart-key")?.remove();
+  }
   plots.clear();
 }
 
