@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from storage.backends import identity
 from storage.models import Image, ImageState, Pool, PoolOnHost, Volume
+from storage.operations.pools import spec_of
 from vms.models import Vm
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def add_pools(made: "Cluster") -> None:
 
 def _present(made: "Cluster", pool: Pool, number: int) -> None:
     hosts = [host for place, host in enumerate(made.hosts) if not pool.is_shared or place % 8 in {number, number ^ 1}]
+    held = identity(spec_of(pool))
     PoolOnHost.objects.bulk_create(
         PoolOnHost(
             pool=pool,
@@ -46,7 +49,7 @@ def _present(made: "Cluster", pool: Pool, number: int) -> None:
             capacity_bytes=(100 if pool.is_shared else 2) * TIB,
             allocation_bytes=int((40 if pool.is_shared else 1.2) * TIB),
             available_bytes=int((60 if pool.is_shared else 0.8) * TIB),
-            identity=f"{pool.kind} {pool.source_text} {pool.target_path}",
+            identity=held,
             seen_at=host.seen_at,
         )
         for host in hosts

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from hosts.states import COLOUR, HostState, SetupStep, Transport
+from ui.addresses import address
 from virt.target import HostKey, Target
 
 STALE_AFTER = timedelta(seconds=15)
@@ -83,7 +83,7 @@ class Host(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("hosts:detail", args=[self.pk])
+        return address("hosts:detail", self.pk)
 
     @property
     def target(self) -> Target:
@@ -204,7 +204,7 @@ class Network(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("hosts:network", args=[self.pk])
+        return address("hosts:network", self.pk)
 
     @property
     def is_ours(self) -> bool:

@@ -11,6 +11,7 @@ from access.rules import sees_everything
 from jobs.models import Job
 from jobs.operations import all_operations
 from jobs.states import ACTIVE, State
+from ui.forms import LongSelect
 
 GROUPS = {
     "active": ACTIVE,
@@ -31,11 +32,11 @@ class JobFilter(forms.Form):
     """What is wrong in an address is ignored: a list is shown, not an error."""
 
     q = forms.CharField(label=_("Text"), required=False, max_length=100)
-    state = forms.ChoiceField(label=_("State"), choices=STATES, required=False)
-    operation = forms.ChoiceField(label=_("Operation"), required=False)
-    kind = forms.ChoiceField(label=_("Kind"), choices=KINDS, required=False)
+    state = forms.ChoiceField(label=_("State"), choices=STATES, required=False, widget=LongSelect)
+    operation = forms.ChoiceField(label=_("Operation"), required=False, widget=LongSelect)
+    kind = forms.ChoiceField(label=_("Kind"), choices=KINDS, required=False, widget=LongSelect)
     key = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
-    user = forms.ChoiceField(label=_("Person"), required=False)
+    user = forms.ChoiceField(label=_("Person"), required=False, widget=LongSelect)
     since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput({"type": "date"}))
     until = forms.DateField(label=_("To"), required=False, widget=forms.DateInput({"type": "date"}))
 

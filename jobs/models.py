@@ -4,10 +4,10 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import models
-from django.urls import reverse
 from django.utils import timezone
 
 from jobs.states import ACTIVE, COLOUR, State
+from ui.addresses import address
 
 
 class Job(models.Model):
@@ -59,7 +59,7 @@ class Job(models.Model):
         return f"{self.pk} {self.title}"
 
     def get_absolute_url(self) -> str:
-        return reverse("jobs:detail", args=[self.pk])
+        return address("jobs:detail", self.pk)
 
     @property
     def is_active(self) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 from django.utils.translation import gettext as _
 
 from hosts.models import Host
@@ -15,6 +16,8 @@ from storage.operations.pools import spec_of
 
 FULL_PERCENT = 80
 VERY_FULL_PERCENT = 90
+FEW = 50
+RANKS = {"red": 0, "orange": 1, "secondary": 2}
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,17 @@ class Cell:
     def used_percent(self) -> float | None:
         return percent_used(self.row) if self.row else None
 
+    @property
+    def is_remarkable(self) -> bool:
+        """In order, but not like the others: it has a remark, or its own space gets scarce."""
+        is_full = not self.pool.is_shared and (self.used_percent or 0) >= FULL_PERCENT
+        return self.colour == "green" and (is_full or bool(self.reason))
+
+    @property
+    def rank(self) -> int:
+        """Where it stands in a list that begins with what is wrong."""
+        return RANKS.get(self.colour, len(RANKS)) + (self.colour == "green" and not self.is_remarkable)
+
     def get_state_display(self) -> str:
         return str(self.word)
 
@@ -47,15 +61,21 @@ def percent_used(row: PoolOnHost) -> float | None:
     return 100.0 * (row.capacity_bytes - row.available_bytes) / row.capacity_bytes
 
 
-def expected_identity(pool: Pool, rows: Sequence[PoolOnHost]) -> str:
+def expected_identities(pools: Sequence[Pool]) -> dict[int, str]:
     """What every host should hold: Drover's definition, or for an adopted pool what most hosts have."""
-    if not pool.is_adopted:
-        try:
-            return identity(spec_of(pool))
-        except Refused:  # of a kind that is only shown
-            return ""
-    counts = Counter(row.identity for row in rows if row.identity and row.missing_since is None)
-    return counts.most_common(1)[0][0] if counts else ""
+    found = {pool.pk: _defined(pool) for pool in pools if not pool.is_adopted}
+    cells = PoolOnHost.objects.filter(pool__in=[pool for pool in pools if pool.is_adopted], missing_since=None)
+    said = cells.exclude(identity="").order_by().values("pool", "identity").annotate(n=Count("pk"))
+    for row in sorted(said, key=lambda row: (-row["n"], row["identity"])):
+        found.setdefault(row["pool"], row["identity"])
+    return found
+
+
+def _defined(pool: Pool) -> str:
+    try:
+        return identity(spec_of(pool))
+    except Refused:  # of a kind that is only shown
+        return ""
 
 
 def cell_of(pool: Pool, host: Host, row: PoolOnHost | None, expected: str) -> Cell:
@@ -114,29 +134,66 @@ class Row:
     def troubles(self) -> list[Cell]:
         return [cell for cell in self.cells if cell.needs_care]
 
+    @property
+    def worst_first(self) -> list[Cell]:
+        return sorted(self.cells, key=lambda cell: (cell.rank, str(cell.word), cell.host.name))
+
+    @property
+    def counts(self) -> list[tuple[Cell, int]]:
+        """How many cells say each word, the worst word first: one of these cells, and their number."""
+        numbers = Counter((str(cell.word), cell.colour) for cell in self.cells)
+        examples = {(str(cell.word), cell.colour): cell for cell in self.cells}
+        found = [(cell, numbers[key]) for key, cell in examples.items()]
+        return sorted(found, key=lambda one: (RANKS.get(one[0].colour, len(RANKS)), str(one[0].word)))
+
+    @property
+    def remarkable(self) -> int:
+        return sum(cell.is_remarkable for cell in self.cells)
+
 
 def rows(pools: Iterable[Pool], hosts: Sequence[Host]) -> list[Row]:
-    """A row per pool; pools must come with `presences` prefetched. No further query."""
-    found = []
-    by_id = {host.pk: host for host in hosts}
-    for pool in pools:
-        presences = list(pool.presences.all())
-        expected = expected_identity(pool, presences)
-        by_host = {row.host_id: row for row in presences}
-        cells = [cell_of(pool, host, by_host.get(host.pk), expected) for host in by_id.values()]
-        found.append(Row(pool, cells, *_figures(pool, presences)))
+    """A row per pool. Four queries for any number of them; of few hosts only their cells are read."""
+    known, found = list(pools), []
+    expected, figures = expected_identities(known), _figures(known)
+    read = PoolOnHost.objects.filter(pool__in=known).defer("uuid", "allocation_bytes", "wanted")
+    if len(hosts) <= FEW:
+        read = read.filter(host__in=hosts)
+    by_place = {(row.pool_id, row.host_id): row for row in read}
+    for pool in known:
+        wanted = expected.get(pool.pk, "")
+        cells = [cell_of(pool, host, by_place.get((pool.pk, host.pk)), wanted) for host in hosts]
+        found.append(Row(pool, cells, **figures.get(pool.pk, NOWHERE)))
     return found
 
 
-def _figures(pool: Pool, presences: Sequence[PoolOnHost]) -> tuple[int, int, int | None, int | None]:
+NOWHERE = {"active": 0, "present": 0, "capacity_bytes": None, "available_bytes": None}
+USABLE = Q(is_active=True, missing_since=None, error="")
+SIZED = USABLE & Q(capacity_bytes__isnull=False, available_bytes__isnull=False)
+
+
+def _figures(pools: Sequence[Pool]) -> dict[int, dict[str, Any]]:
     """Active and present cells, capacity and room: of one host if all see the same, else of all together."""
-    usable = [row for row in presences if row.is_usable]
-    sized: list[Any] = [row for row in usable if row.capacity_bytes is not None and row.available_bytes is not None]
-    present = sum(row.missing_since is None for row in presences)
-    if not sized:
-        return len(usable), present, None, None
-    if pool.is_shared:
-        newest = max(sized, key=lambda row: row.seen_at.timestamp() if row.seen_at else 0)
-        return len(usable), present, newest.capacity_bytes, newest.available_bytes
-    capacity = sum(row.capacity_bytes for row in sized)
-    return len(usable), present, capacity, sum(row.available_bytes for row in sized)
+    cells = PoolOnHost.objects.filter(pool__in=pools).order_by().values("pool")
+    counted = cells.annotate(
+        active=Count("pk", filter=USABLE),
+        present=Count("pk", filter=Q(missing_since=None)),
+        capacity=Sum("capacity_bytes", filter=SIZED),
+        available=Sum("available_bytes", filter=SIZED),
+    )
+    found = {
+        row["pool"]: {
+            "active": row["active"],
+            "present": row["present"],
+            "capacity_bytes": row["capacity"],
+            "available_bytes": row["available"],
+        }
+        for row in counted
+    }
+    newest = PoolOnHost.objects.filter(SIZED, pool=OuterRef("pk")).order_by(F("seen_at").desc(nulls_last=True), "pk")
+    shared = Pool.objects.filter(pk__in=[pool.pk for pool in pools if pool.is_shared]).annotate(
+        capacity=Subquery(newest.values("capacity_bytes")[:1]), available=Subquery(newest.values("available_bytes")[:1])
+    )
+    for pk, capacity, available in shared.order_by().values_list("pk", "capacity", "available"):
+        if pk in found:
+            found[pk] |= {"capacity_bytes": capacity, "available_bytes": available}
+    return found

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from hosts.models import Host
+from ui.addresses import address
 
 if TYPE_CHECKING:
     from storage.backends import Backend
@@ -42,7 +42,7 @@ class Pool(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("storage:pool", args=[self.pk])
+        return address("storage:pool", self.pk)
 
     @property
     def backend(self) -> "Backend | None":
@@ -157,7 +157,7 @@ class Image(models.Model):
         return f"{self.name} {self.version}"
 
     def get_absolute_url(self) -> str:
-        return reverse("storage:image", args=[self.pk])
+        return address("storage:image", self.pk)
 
     @property
     def colour(self) -> str:

@@ -60,7 +60,8 @@ def users_of_image(image: Image) -> list[str]:
     if not image.path:
         return []
     direct = users_of_paths({image.path}, image.host).get(image.path, [])
-    rows = Volume.objects.filter(backing_path=image.path, missing_since=None).select_related("pool", "host")
+    rows = Volume.objects.filter(backing_path=image.path, missing_since=None).select_related("pool")
+    rows = rows.only("name", "path", "pool__name")
     if image.host is not None:
         rows = rows.filter(host=image.host)
     overlays = list(rows)

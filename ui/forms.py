@@ -1,12 +1,19 @@
 """Forms as Tabler draws them: classes on widgets, a refused operation beside its field."""
 
-from typing import Protocol
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any, Protocol
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.forms.utils import flatatt
 from django.http import HttpRequest, QueryDict
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from ui.text import Text
+
+SELECTED = flatatt({"selected": True})
 
 
 class RefusedLike(Protocol):
@@ -28,6 +35,27 @@ def posted(request: HttpRequest) -> QueryDict | None:
 def number_in(text: str) -> int | None:
     """The number of a row out of an address, or None: neither "²" nor a thousand digits reach int() or the database."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+class LongSelect(forms.Select):
+    """A select for hundreds of options: Django's own renders a template for each of them."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        chosen = {str(one) for one in self.format_value(value)}
+        given = self.build_attrs(self.attrs, {**(attrs or {}), "name": name})
+        return format_html("<select{}>{}</select>", flatatt(given), self._options(self.choices, chosen))
+
+    def _options(self, choices: Iterable[tuple[Any, Any]], chosen: set[str]) -> SafeString:
+        """Groups come out where they stand, single options together."""
+        parts: list[SafeString] = []
+        for is_group, some in groupby(choices, key=lambda choice: isinstance(choice[1], list | tuple)):
+            if is_group:
+                groups = ((label, self._options(inner, chosen)) for label, inner in some)
+                parts.append(format_html_join("", '<optgroup label="{}">{}</optgroup>', groups))
+            else:
+                options = ((value, SELECTED if str(value) in chosen else "", label) for value, label in some)
+                parts.append(format_html_join("", '<option value="{}"{}>{}</option>', options))
+        return parts[0] if len(parts) == 1 else format_html_join("", "{}", ((part,) for part in parts))
 
 
 def widget_class(bound: BoundField) -> str:

@@ -5,17 +5,18 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.models import User
 from access.rules import sees_everything
 from hosts.models import Host, Network, NetworkOnHost
+from hosts.states import HostState
 from storage import images
-from storage.models import Image, Pool
+from storage.models import Image, Pool, PoolOnHost
 from ui import text
-from ui.forms import number_in
+from ui.forms import LongSelect, number_in
 from virt import names
 from virt.passwords import hash_password
 from vms.checks import words
@@ -32,7 +33,8 @@ Choices = list[tuple[str, Any]]
 def image_choices() -> Choices:
     """Families with "latest" first, then each version; a blank disk at the end."""
     families: dict[str, list[Image]] = {}
-    for image in images.ready(is_iso=False).order_by("name", "-created_at", "-pk"):
+    rows = images.ready(is_iso=False).select_related(None).only("name", "version")
+    for image in rows.order_by("name", "-created_at", "-pk"):
         families.setdefault(image.name, []).append(image)
     choices: Choices = []
     for name, versions in families.items():
@@ -44,12 +46,17 @@ def image_choices() -> Choices:
     return [*choices, ("", _("Blank disk"))]
 
 
+def iso_choices() -> Choices:
+    rows = images.ready(is_iso=True).select_related(None).only("name", "version")
+    return [(str(iso.pk), str(iso)) for iso in rows]
+
+
 def source_choices() -> Choices:
     """Networks and bridges of the cluster, those that work somewhere first."""
     here = Q(presences__is_active=True, presences__missing_since=None)
     rows = Network.objects.annotate(hosts=Count("presences", filter=here)).order_by("-hosts", "name")
     networks = [(f"network:{row.name}", row.name if row.hosts else _inactive(row.name)) for row in rows]
-    known = Host.objects.filter(is_managed=True).values_list("bridges", flat=True)
+    known = Host.objects.filter(is_managed=True).order_by().values_list("bridges", flat=True).distinct()
     bridges = [(f"bridge:{name}", name) for name in sorted({name for row in known for name in row})]
     return [("", _("none")), (_("Networks"), networks), (_("Bridges of the hosts"), bridges)]
 
@@ -60,8 +67,8 @@ def _inactive(name: str) -> str:
 
 def usual_source(choices: Choices) -> str:
     """What the first interface is connected to if nobody chooses: a network that works, else a bridge."""
-    active = NetworkOnHost.objects.filter(is_active=True, missing_since=None).values_list("network__name", flat=True)
-    working = {f"network:{name}" for name in active}
+    active = NetworkOnHost.objects.filter(is_active=True, missing_since=None)
+    working = {f"network:{name}" for name in active.order_by().values_list("network__name", flat=True).distinct()}
     offered = [value for value, _label in choices[1][1] if value in working] + [
         value for value, _label in choices[2][1]
     ]
@@ -71,7 +78,7 @@ def usual_source(choices: Choices) -> str:
 class NicForm(forms.Form):
     """One interface; without a source it is left out."""
 
-    source = forms.ChoiceField(label=gettext_lazy("Network"), required=False)
+    source = forms.ChoiceField(label=gettext_lazy("Network"), required=False, widget=LongSelect)
     address = forms.CharField(
         label=gettext_lazy("Address"),
         required=False,
@@ -127,16 +134,20 @@ class CreateForm(forms.Form):
         queryset=User.objects.filter(is_active=True).order_by("username"),
         required=False,
         empty_label=gettext_lazy("me"),
+        widget=LongSelect,
     )
-    image = forms.ChoiceField(label=gettext_lazy("Image"), required=False)
+    image = forms.ChoiceField(label=gettext_lazy("Image"), required=False, widget=LongSelect)
     iso = forms.ChoiceField(
-        label=gettext_lazy("ISO in the drive"), required=False, help_text=gettext_lazy("To install a blank disk from.")
+        label=gettext_lazy("ISO in the drive"),
+        required=False,
+        help_text=gettext_lazy("To install a blank disk from."),
+        widget=LongSelect,
     )
-    pool = forms.ChoiceField(label=gettext_lazy("Pool for the disk"))
+    pool = forms.ChoiceField(label=gettext_lazy("Pool for the disk"), widget=LongSelect)
     disk_bytes = SizeField(
         label=gettext_lazy("Disk"), required=False, help_text=gettext_lazy("Empty: as large as the image.")
     )
-    host = forms.ChoiceField(label=gettext_lazy("Host"), required=False)
+    host = forms.ChoiceField(label=gettext_lazy("Host"), required=False, widget=LongSelect)
     vcpus = forms.IntegerField(label=gettext_lazy("vCPUs"), min_value=1, max_value=names.MAX_VCPUS, initial=1)
     max_vcpus = forms.IntegerField(
         label=gettext_lazy("Most vCPUs"),
@@ -209,7 +220,7 @@ class CreateForm(forms.Form):
         self.password_hash = ""
         choices: dict[str, Choices] = {
             "image": image_choices(),
-            "iso": [("", _("none")), *((str(iso.pk), str(iso)) for iso in images.ready(is_iso=True))],
+            "iso": [("", _("none")), *iso_choices()],
             "pool": [(str(pool.pk), pool.name) for pool in usable_pools()],
             "host": [("", _("the best place")), *host_choices()],
         }
@@ -309,22 +320,25 @@ def _pk(value: str | None) -> int | None:
 
 def usable_pools() -> Iterator[Pool]:
     """Pools that are active somewhere; shared ones first, for their disks can move."""
-    rows = Pool.objects.filter(presences__is_active=True, presences__missing_since=None).distinct()
+    active = PoolOnHost.objects.filter(pool=OuterRef("pk"), is_active=True, missing_since=None)
+    rows = Pool.objects.filter(Exists(active)).only("name", "is_shared")
     return iter(sorted(rows, key=lambda pool: (not pool.is_shared, pool.name)))
 
 
 def host_choices() -> Choices:
-    rows = Host.objects.filter(is_managed=True).only("name", "observed_state", "maintenance", "memory_free_bytes")
-    return [(str(host.pk), _host_label(host)) for host in rows]
-
-
-def _host_label(host: Host) -> str:
-    if not host.is_up:
-        return f"{host.name} ({host.get_state_display()})"
-    if host.maintenance:
-        return _("%(host)s (in maintenance)") % {"host": host.name}
-    free = text.size(host.memory_free_bytes)
-    return _("%(host)s (%(free)s free)") % {"host": host.name, "free": free}
+    rows = Host.objects.filter(is_managed=True)
+    columns = ("pk", "name", "observed_state", "maintenance", "memory_free_bytes")
+    free, in_maintenance = _("%(host)s (%(free)s free)"), _("%(host)s (in maintenance)")
+    choices: Choices = []
+    for pk, name, state, maintenance, memory in rows.values_list(*columns):
+        if state != HostState.UP:
+            label = f"{name} ({HostState(state).label})"
+        elif maintenance:
+            label = in_maintenance % {"host": name}
+        else:
+            label = free % {"host": name, "free": text.size(memory)}
+        choices.append((str(pk), label))
+    return choices
 
 
 def last_time(user: User) -> dict[str, Any]:

@@ -16,6 +16,22 @@ from vms.models import Vm
 
 LIVE, COPY, OFFLINE = "live", "copy", "offline"
 CLOCK_TOLERANCE_S = 2.0
+COLUMNS = (  # of a host, that speak for or against it
+    "name",
+    "transport",
+    "address",
+    "observed_state",
+    "maintenance",
+    "arch",
+    "has_kvm",
+    "cpu_model",
+    "machine_types",
+    "bridges",
+    "libvirt_version",
+    "qemu_version",
+    "clock_offset_s",
+    "memory_free_bytes",
+)
 
 
 @dataclass
@@ -40,41 +56,58 @@ class Destination:
         return self.host.memory_free_bytes or 0
 
 
-@dataclass
-class Presences:
-    """What each host has, read once for all destinations."""
+def pools_of(host: Host | None) -> list[PoolOnHost]:
+    """The pools of a host, each with its pool."""
+    return list(PoolOnHost.objects.filter(host=host).select_related("pool")) if host is not None else []
 
-    pools: dict[int, list[PoolOnHost]]
-    networks: dict[int, dict[str, NetworkOnHost]]
+
+def pool_of(path: str, presences: Iterable[PoolOnHost]) -> PoolOnHost | None:
+    """The one of a host's pools whose folder holds the path (the innermost)."""
+    holding = [
+        presence
+        for presence in presences
+        if presence.pool.target_path and path.startswith(presence.pool.target_path.rstrip("/") + "/")
+    ]
+    return max(holding, key=lambda presence: len(presence.pool.target_path), default=None)
+
+
+@dataclass
+class Needs:
+    """What the VM needs of a host, and which hosts have it: read once for all of them, and nothing else is read."""
+
+    disks: list[tuple[dict[str, Any], PoolOnHost | None]]  # with the pool it lies in on the VM's own host
+    pools: dict[tuple[int, int], PoolOnHost]  # of those pools, by pool and host
+    networks: set[tuple[str, int]]  # of the VM's networks: name and host, where it is active
+    trusted: frozenset[int]  # hosts that the VM's host can log in to
 
     @classmethod
-    def load(cls) -> "Presences":
-        pools: dict[int, list[PoolOnHost]] = {}
-        for presence in PoolOnHost.objects.select_related("pool"):
-            pools.setdefault(presence.host_id, []).append(presence)
-        networks: dict[int, dict[str, NetworkOnHost]] = {}
-        for network in NetworkOnHost.objects.select_related("network").defer("xml"):
-            networks.setdefault(network.host_id, {})[network.network.name] = network
-        return cls(pools, networks)
-
-    def pool_of(self, path: str, host: Host) -> PoolOnHost | None:
-        """The pool on this host whose folder holds the path (the innermost)."""
-        holding = [
-            presence
-            for presence in self.pools.get(host.pk, [])
-            if presence.pool.target_path and path.startswith(presence.pool.target_path.rstrip("/") + "/")
-        ]
-        return max(holding, key=lambda presence: len(presence.pool.target_path), default=None)
-
-    def same_pool(self, pool_id: int, host: Host) -> PoolOnHost | None:
-        return next((presence for presence in self.pools.get(host.pk, []) if presence.pool_id == pool_id), None)
+    def of(cls, vm: Vm, host: Host | None = None) -> "Needs":
+        """For all hosts, or for one."""
+        here = pools_of(vm.host)
+        disks = [(disk, pool_of(disk["path"], here)) for disk in vm.disks if _lies_on_host(vm, disk)]
+        pools = PoolOnHost.objects.filter(pool__in={presence.pool_id for _disk, presence in disks if presence})
+        names = {nic.get("source") or "" for nic in vm.nics if nic.get("kind") == "network"} - {""}
+        networks = NetworkOnHost.objects.filter(network__name__in=names, is_active=True, missing_since=None)
+        if host is not None:
+            pools, networks = pools.filter(host=host), networks.filter(host=host)
+        columns = ("pool", "host", "is_active", "missing_since", "error", "identity", "available_bytes")
+        return cls(
+            disks,
+            {(row.pool_id, row.host_id): row for row in pools.only(*columns)},
+            set(networks.values_list("network__name", "host_id")),
+            frozenset(vm.host.trusted_hosts if vm.host is not None else ()),
+        )
 
 
-def destinations(vm: Vm, mode: str, hosts: Iterable[Host] | None = None) -> list[Destination]:
+def _lies_on_host(vm: Vm, disk: dict[str, Any]) -> bool:
+    return bool(disk.get("path")) and vm.host is not None and disk.get("source_kind") != "network"
+
+
+def destinations(vm: Vm, mode: str) -> list[Destination]:
     """Every other host with its reasons; possible ones first, then by free memory. Database only."""
-    everywhere = Presences.load()
-    others = hosts if hosts is not None else Host.objects.filter(is_managed=True).exclude(pk=vm.host_id or 0)
-    found = [weigh(vm, host, mode, everywhere) for host in others]
+    needs = Needs.of(vm)
+    others = Host.objects.filter(is_managed=True).exclude(pk=vm.host_id or 0).only(*COLUMNS)
+    found = [weigh(vm, host, mode, needs) for host in others]
     return sorted(found, key=lambda d: (len(d.blockers), len(d.warnings), -d.free_after_bytes, d.host.name))
 
 
@@ -83,13 +116,13 @@ def best(vm: Vm, mode: str) -> Destination | None:
     return next((found for found in destinations(vm, mode) if found.is_possible), None)
 
 
-def weigh(vm: Vm, host: Host, mode: str, everywhere: Presences) -> Destination:
+def weigh(vm: Vm, host: Host, mode: str, needs: Needs) -> Destination:
     found = Destination(host)
-    _weigh_host(vm, host, mode, found)
-    for disk in vm.disks:
-        _weigh_disk(vm, disk, host, mode, everywhere, found)
+    _weigh_host(vm, host, mode, needs, found)
+    for disk, here in needs.disks:
+        _weigh_disk(disk, here, host, mode, needs, found)
     for nic in vm.nics:
-        _weigh_nic(nic, host, everywhere, found)
+        _weigh_nic(nic, host, needs, found)
     for device in vm.hardware.get("passthrough", []):
         name = f"{device.get('kind', '')} {device.get('address', '')}".strip()
         found.block(_("It uses the device %(device)s of its host (passthrough).") % {"device": name})
@@ -98,7 +131,7 @@ def weigh(vm: Vm, host: Host, mode: str, everywhere: Presences) -> Destination:
     return found
 
 
-def _weigh_host(vm: Vm, host: Host, mode: str, found: Destination) -> None:
+def _weigh_host(vm: Vm, host: Host, mode: str, needs: Needs, found: Destination) -> None:
     source = vm.host
     if not host.is_up:
         found.block(_("It does not answer (%(state)s).") % {"state": host.get_state_display()})
@@ -109,7 +142,7 @@ def _weigh_host(vm: Vm, host: Host, mode: str, found: Destination) -> None:
         return
     if not source.is_up:
         found.block(_("%(host)s, where the VM is, does not answer.") % {"host": source})
-    if not source.trusts(host):
+    if host.has_ssh and host.pk not in needs.trusted:
         found.block(_no_trust(source, host))
     _weigh_machine(vm, source, host, mode, found)
     offset = abs((host.clock_offset_s or 0.0) - (source.clock_offset_s or 0.0))
@@ -121,10 +154,7 @@ def _no_trust(source: Host, host: Host) -> str:
     for machine in (source, host):
         if machine.has_ssh and not takes_part(machine):
             return _("%(host)s has no address that other hosts can use: enter one (its page).") % {"host": machine}
-    return _("%(source)s can't log in to %(host)s. Let the hosts trust each other (Hosts page).") % {
-        "source": source,
-        "host": host,
-    }
+    return _("%(source)s can't log in to it. Let the hosts trust each other (Hosts page).") % {"source": source}
 
 
 def _weigh_machine(vm: Vm, source: Host, host: Host, mode: str, found: Destination) -> None:
@@ -157,15 +187,13 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 
-def _weigh_disk(vm: Vm, disk: dict[str, Any], host: Host, mode: str, everywhere: Presences, found: Destination) -> None:
-    path = disk.get("path") or ""
-    if not path or vm.host is None or disk.get("source_kind") == "network":
-        return
-    here = everywhere.pool_of(path, vm.host)
+def _weigh_disk(
+    disk: dict[str, Any], here: PoolOnHost | None, host: Host, mode: str, needs: Needs, found: Destination
+) -> None:
     if here is None:
-        found.block(_("%(path)s is in no pool Drover knows.") % {"path": path})
+        found.block(_("%(path)s is in no pool Drover knows.") % {"path": disk["path"]})
         return
-    there = everywhere.same_pool(here.pool_id, host)
+    there = needs.pools.get((here.pool_id, host.pk))
     pool = {"pool": here.pool}
     if there is None or not there.is_usable:
         found.block(_("The pool %(pool)s, where its disks lie, is not active there.") % pool)
@@ -180,13 +208,12 @@ def _weigh_disk(vm: Vm, disk: dict[str, Any], host: Host, mode: str, everywhere:
         found.block(_("The pool %(pool)s has too little space there.") % pool)
 
 
-def _weigh_nic(nic: dict[str, Any], host: Host, everywhere: Presences, found: Destination) -> None:
+def _weigh_nic(nic: dict[str, Any], host: Host, needs: Needs, found: Destination) -> None:
     source = nic.get("source") or ""
     if not source:
         return
     if nic.get("kind") == "network":
-        network = everywhere.networks.get(host.pk, {}).get(source)
-        if network is None or not network.is_active or network.missing_since is not None:
+        if (source, host.pk) not in needs.networks:
             found.block(_("The network %(name)s is not active there.") % {"name": source})
     elif nic.get("kind") == "bridge" and host.bridges and source not in host.bridges:
         found.block(_("It has no bridge %(name)s.") % {"name": source})
@@ -194,12 +221,10 @@ def _weigh_nic(nic: dict[str, Any], host: Host, everywhere: Presences, found: De
 
 def unshared_disks(vm: Vm) -> list[dict[str, Any]]:
     """The VM's writable disks whose pool is not shared: what a move with disk copy must copy."""
-    if vm.host is None:
-        return []
-    everywhere = Presences.load()
+    here = pools_of(vm.host)
     disks = []
     for disk in vm.disks:
-        presence = everywhere.pool_of(disk.get("path") or "", vm.host)
+        presence = pool_of(disk.get("path") or "", here)
         if disk.get("device", "disk") == "disk" and not disk.get("readonly") and presence is not None:
             if not presence.pool.is_shared:
                 disks.append(disk)

@@ -17,7 +17,7 @@ from storage.models import Pool
 from virt import streams
 from virt.connection import connect
 from virt.errors import VirtError
-from vms.destinations import Presences
+from vms.destinations import pool_of, pools_of
 from vms.models import Vm
 
 SMALL_BYTES = 32 * 1024**2  # a seed, not an installation medium
@@ -37,11 +37,11 @@ class DiskCopy:
 
     def __init__(self, vm: Vm, source: Host, destination: Host) -> None:
         self.vm, self.source, self.destination = vm, source, destination
-        everywhere = Presences.load()
+        pools = pools_of(source)
         self.files: list[CopiedFile] = []
         for disk in vm.disks:
             path = disk.get("path") or ""
-            presence = everywhere.pool_of(path, source) if path else None
+            presence = pool_of(path, pools) if path else None
             if presence is None or presence.pool.is_shared:
                 continue
             is_drive = disk.get("device", "disk") != "disk" or bool(disk.get("readonly"))

@@ -22,7 +22,7 @@ from virt.migration import ALIVE, GONE, HANDED_OVER, INCOMING, OFF, TORN, UNKNOW
 from virt.names import Refused as BadName
 from virt.names import check_host_address
 from vms import sync
-from vms.destinations import COPY, LIVE, OFFLINE, Presences, best, unshared_disks, weigh
+from vms.destinations import COPY, LIVE, OFFLINE, Needs, best, unshared_disks, weigh
 from vms.disk_copy import DiskCopy
 from vms.firmware_move import FirmwareMove
 from vms.live_checks import LiveChecks, traffic_address, wants_post_copy
@@ -106,7 +106,7 @@ class MigrateVm(VmOperation):
             raise Refused(_("This host is no longer there."), field="host")
         if host.pk == self.target.host_id:
             raise Refused(_("It is already there."), field="host")
-        reasons = weigh(self.target, host, self.mode, Presences.load()).blockers
+        reasons = weigh(self.target, host, self.mode, Needs.of(self.target, host)).blockers
         if reasons:
             raise Refused(" ".join(reasons), field="host")
         return host

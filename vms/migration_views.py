@@ -1,8 +1,10 @@
 """The migration dialog and the story of a running migration."""
 
 import uuid as uuid_module
+from collections import Counter
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods
@@ -12,12 +14,15 @@ from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
 from ui.forms import add_refusal, number_in
-from ui.htmx import job_response, render_dialog
-from vms.destinations import COPY, LIVE, OFFLINE, destinations, unshared_disks
+from ui.htmx import is_partial, job_response, render_dialog
+from vms.destinations import COPY, LIVE, OFFLINE, Destination, destinations, unshared_disks
 from vms.migration import MigrateVm
 from vms.migration_form import MigrateForm
 from vms.models import Vm
 from vms.views.find import is_gone
+
+SHOWN = 8  # hosts on a page of the dialog
+REASONS = 4
 
 
 def find_vm(request: PersonRequest, uuid: uuid_module.UUID) -> Vm:
@@ -48,16 +53,37 @@ def migrate(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
                 return job_response(request, enqueue(MigrateVm(vm, form.params()), user=request.user))
             except Refused as refused:
                 add_refusal(form, refused)
-    context: dict[str, Any] = {
-        "vm": vm,
-        "form": form,
-        "mode": mode,
-        "chosen": form["host"].value(),
-        "possible": [one for one in found if one.is_possible],
-        "impossible": [one for one in found if not one.is_possible],
-        "refusal": MigrateVm.refusal(request.user, vm),
-    }
+    context: dict[str, Any] = {"vm": vm, "form": form, "mode": mode, **places(request, found, form["host"].value())}
+    if is_partial(request) and request.htmx.target == "destinations":  # type: ignore[attr-defined]
+        return render(request, "vms/_destinations.html", context)
+    context["refusal"] = MigrateVm.refusal(request.user, vm)
     return render_dialog(request, "vms/_migrate_dialog.html", context, status=status)
+
+
+def places(request: PersonRequest, found: list[Destination], chosen: Any) -> dict[str, Any]:
+    """The destinations as the dialog lists them: a page of those that can take it and one of those that can't."""
+    words = request.GET.get("q", "").strip()[:100]
+    possible = [one for one in found if one.is_possible]
+    impossible = [one for one in found if not one.is_possible]
+    can, can_not = (
+        Paginator([one for one in some if words.lower() in one.host.name.lower()], SHOWN).get_page(request.GET.get(key))
+        for some, key in ((possible, "page"), (impossible, "off"))
+    )
+    picked = next((one for one in possible if str(one.host.pk) == chosen), None)
+    address = request.GET.copy()
+    address.pop("host", None)  # what is chosen is sent along with each click
+    return {
+        "chosen": chosen,
+        "best": possible[0] if possible else None,
+        "possible": can,
+        "picked": picked if picked not in list(can) else None,
+        "impossible": can_not,
+        "impossible_number": len(impossible),
+        "reasons": Counter(one.blockers[0] for one in impossible).most_common(REASONS),
+        "is_long": len(found) > SHOWN,
+        "query": words,
+        "address": address,
+    }
 
 
 def initial(request: PersonRequest, mode: str) -> dict[str, Any]:

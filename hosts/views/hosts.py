@@ -19,7 +19,7 @@ from jobs.models import Job
 from jobs.operations import by_name
 from ui.htmx import is_partial, render_dialog
 
-PER_PAGE = 50
+PER_PAGE = 30
 MANY, FEW = 12, 6
 BIG = ("cpu_xml", "machine_types", "preflight", "host_keys", "offered_keys", "last_error_technical", "topology")
 STATES = {"up": HostState.UP, "unreachable": HostState.UNREACHABLE, "refused": HostState.REFUSED}
@@ -88,13 +88,14 @@ def _cluster(user: User) -> dict[str, Any]:
 def _trust(members: list[Host]) -> dict[str, Any]:
     """How many ways from host to host VMs can't go, with the first few of them."""
     names = {host.pk: host.name for host in members}
+    known = frozenset(names)
     number = 0
     ways: list[tuple[str, str]] = []
     for source in members:
-        closed = names.keys() - set(source.trusted_hosts) - {source.pk}
-        number += len(closed)
-        if len(ways) < FEW:
-            ways += [(source.name, names[pk]) for pk in sorted(closed)[: FEW - len(ways)]]
+        reached = known.intersection([*source.trusted_hosts, source.pk])
+        number += len(known) - len(reached)
+        if len(reached) < len(known) and len(ways) < FEW:
+            ways += [(source.name, names[pk]) for pk in sorted(known - reached)[: FEW - len(ways)]]
     return {"ways": ways, "ways_number": number}
 
 

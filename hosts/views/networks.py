@@ -1,12 +1,13 @@
 """Networks: the list with where each is present, the page of one, defining and changing them on many hosts."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from django import forms
 from django.core.paginator import Paginator
-from django.db.models import Prefetch
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
@@ -64,43 +65,65 @@ class Cell:
         return _("differs") if self.differs else self.presence.get_state_display()
 
 
-def usual_identity(presences: list[NetworkOnHost]) -> str:
+def usual_identity(counted: Counter[str]) -> str:
     """What most hosts say the network is; hosts that say something else differ."""
-    counted = Counter(one.identity for one in presences if one.missing_since is None and one.identity)
-    return min(counted, key=lambda identity: (-counted[identity], identity)) if counted else ""
+    said = {identity: number for identity, number in counted.items() if identity}
+    return min(said, key=lambda identity: (-said[identity], identity)) if said else ""
 
 
 @require_GET
 @permission_required("hosts.view")
 def networks(request: PersonRequest) -> HttpResponse:
-    hosts = list(visible(request.user, Host.objects.filter(is_managed=True)).only("name", "observed_state"))
-    cells = NetworkOnHost.objects.filter(host__is_managed=True).defer("xml", "leases")
-    rows = visible(request.user, Network.objects.all()).prefetch_related(Prefetch("presences", queryset=cells))
-    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    is_wide = len(hosts) > MOST_COLUMNS
+    hosts = visible(request.user, Host.objects.filter(is_managed=True)).only("name", "observed_state")
+    page = Paginator(visible(request.user, Network.objects.all()), PER_PAGE).get_page(request.GET.get("page"))
+    columns = list(hosts[: MOST_COLUMNS + 1])
+    is_wide = len(columns) > MOST_COLUMNS
     context = {
         "page": page,
-        "rows": [_row(network, hosts, counted=is_wide) for network in page.object_list],
-        "hosts": [] if is_wide else hosts,
-        "number": len(hosts),
+        "rows": _counted(page.object_list, hosts) if is_wide else _rows(page.object_list, columns),
+        "hosts": [] if is_wide else columns,
+        "number": hosts.count() if is_wide else len(columns),
         "can_manage": can(request.user, "hosts.manage"),
     }
     return render(request, "hosts/_networks.html" if is_partial(request) else "hosts/networks.html", context)
 
 
-def _row(network: Network, hosts: list[Host], *, counted: bool) -> dict[str, Any]:
-    presences = {one.host_id: one for one in network.presences.all()}
-    usual = usual_identity(list(presences.values()))
-    cells = []
-    for host in hosts:
-        presence = presences.get(host.pk)
-        differs = presence is not None and presence.missing_since is None and presence.identity != usual
-        cells.append(Cell(host, presence, differs))
-    row: dict[str, Any] = {"network": network, "cells": [] if counted else cells}
-    row["active"] = sum(cell.presence is not None and cell.presence.is_active for cell in cells)
-    row["differ"] = sum(cell.differs for cell in cells)
-    row["missing"] = sum(cell.presence is not None and cell.presence.missing_since is not None for cell in cells)
-    return row
+def _rows(networks: Iterable[Network], hosts: list[Host]) -> list[dict[str, Any]]:
+    """A row per network with a cell per host."""
+    read = NetworkOnHost.objects.filter(host__in=hosts).defer("xml", "leases")
+    found = []
+    for network in networks:
+        presences = {one.host_id: one for one in read if one.network_id == network.pk}
+        usual = usual_identity(Counter(one.identity for one in presences.values() if one.missing_since is None))
+        cells = []
+        for host in hosts:
+            presence = presences.get(host.pk)
+            differs = presence is not None and presence.missing_since is None and presence.identity != usual
+            cells.append(Cell(host, presence, differs))
+        found.append({"network": network, "cells": cells})
+    return found
+
+
+def _counted(networks: Iterable[Network], hosts: QuerySet[Host]) -> list[dict[str, Any]]:
+    """A row per network with how many hosts have it, counted by the database: there are too many for cells."""
+    here = NetworkOnHost.objects.filter(network__in=list(networks), host__in=hosts.order_by().values("pk"))
+    kinds = here.annotate(gone=Q(missing_since__isnull=False)).order_by().values("network", "identity", "gone")
+    groups: dict[int, list[Any]] = {}
+    for group in kinds.annotate(n=Count("pk"), active=Count("pk", filter=Q(is_active=True))):
+        groups.setdefault(group["network"], []).append(group)
+    found = []
+    for network in networks:
+        some = groups.get(network.pk, [])
+        usual = usual_identity(Counter({group["identity"]: group["n"] for group in some if not group["gone"]}))
+        found.append(
+            {
+                "network": network,
+                "active": sum(group["active"] for group in some),
+                "differ": sum(group["n"] for group in some if not group["gone"] and group["identity"] != usual),
+                "missing": sum(group["n"] for group in some if group["gone"]),
+            }
+        )
+    return found
 
 
 @require_GET
@@ -134,7 +157,7 @@ def network(request: PersonRequest, pk: int) -> HttpResponse:
 def _cells(request: PersonRequest, found: Network, spec: NetworkSpec | None) -> list[Cell]:
     hosts = visible(request.user, Host.objects.filter(is_managed=True)).only("name", "observed_state", "maintenance")
     presences = {one.host_id: one for one in found.presences.all()}
-    usual = usual_identity(list(presences.values()))
+    usual = usual_identity(Counter(one.identity for one in presences.values() if one.missing_since is None))
     errors = _last_errors(found)
     cells = []
     for host in hosts:

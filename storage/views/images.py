@@ -14,7 +14,7 @@ from jobs.errors import Refused
 from jobs.models import Job
 from storage import uploads, usage
 from storage.forms import EditImageForm, ImageForm, UploadForm, UrlImportForm, VolumeImportForm
-from storage.images import hosts_with_image, importable, latest_of_each
+from storage.images import hosts_with_image, importable, latest, latest_of_each
 from storage.models import Image, Upload, Volume
 from storage.operations import catalogue
 from storage.operations import images as operations
@@ -24,6 +24,7 @@ from ui.htmx import is_partial, job_response, note_response, render_dialog
 PER_PAGE = 50
 SOURCES = ("url", "upload", "volume")
 CHOICES = 500
+SHOWN = 30  # hosts and users of an image
 
 
 @require_GET
@@ -70,13 +71,16 @@ def image(request: PersonRequest, pk: int) -> HttpResponse:
 def _about(request: PersonRequest, found: Image) -> dict[str, Any]:
     jobs = visible(request.user, Job.objects.filter(target_kind="image", target_key=str(found.pk)))
     family = visible(request.user, Image.objects.filter(name=found.name)).order_by("-created_at", "-pk")
-    newest = latest_of_each().get(found.name)
+    places = hosts_with_image(found).order_by("name").only("name", "observed_state", "maintenance")
+    hosts, users = list(places) if found.is_ready else [], usage.users_of_image(found)
     return {
         "image": found,
-        "is_latest": newest is not None and newest.pk == found.pk,
+        "is_latest": latest(found.name) == found,
         "versions": family.select_related("pool", "host"),
-        "hosts": hosts_with_image(found).order_by("name") if found.is_ready else [],
-        "users": usage.users_of_image(found),
+        "hosts": hosts[:SHOWN],
+        "more_hosts": len(hosts[SHOWN:]),
+        "users": users[:SHOWN],
+        "more_users": len(users[SHOWN:]),
         "active": next((job for job in jobs[:5] if job.is_active), None),
         "jobs": jobs.select_related("user")[:8],
         "upload": Upload.objects.filter(image=found).first(),

@@ -23,7 +23,8 @@ from ui.htmx import is_partial, job_response, note_response, render_dialog
 
 POOLS_PER_PAGE = 25
 HOSTS_PER_PAGE = 8
-VOLUMES_PER_PAGE = 50
+CELLS_PER_PAGE = 15
+VOLUMES_PER_PAGE = 20
 VERBS: dict[str, tuple[type[operations.PoolPart], dict[str, Any]]] = {
     "place": (operations.PlacePoolPart, {}),
     "start": (operations.StartPoolPart, {}),
@@ -44,7 +45,7 @@ def _columns() -> QuerySet[Host]:
 def index(request: PersonRequest) -> HttpResponse:
     """All pools, and the matrix of pools and hosts."""
     words, host_words = request.GET.get("q", "").strip()[:100], request.GET.get("host", "").strip()[:100]
-    pools = visible(request.user, Pool.objects.prefetch_related("presences"))
+    pools = visible(request.user, Pool.objects.all())
     if words:
         pools = pools.filter(Q(name__icontains=words) | Q(target_path__icontains=words))
     pools = pools.annotate(image_count=Count("images", filter=Q(images__state=ImageState.READY)))
@@ -69,7 +70,9 @@ def index(request: PersonRequest) -> HttpResponse:
 @require_GET
 @permission_required("storage.view")
 def pool(request: PersonRequest, pk: int) -> HttpResponse:
-    """One pool: its hosts, volumes and images. For htmx only figures and hosts."""
+    """One pool: its hosts, volumes and images. For htmx only figures and hosts, or the volumes."""
+    if is_partial(request) and request.htmx.target == "volumes":  # type: ignore[attr-defined]
+        return volumes(request, pk)
     found = _pool(request, pk)
     context = _about(request, found)
     if is_partial(request):
@@ -81,14 +84,20 @@ def pool(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 def _pool(request: PersonRequest, pk: int) -> Pool:
-    return get_object_or_404(visible(request.user, Pool.objects.prefetch_related("presences")), pk=pk)
+    return get_object_or_404(visible(request.user, Pool.objects.all()), pk=pk)
 
 
 def _about(request: PersonRequest, found: Pool) -> dict[str, Any]:
-    hosts = Host.objects.filter(pools__pool=found).order_by("name")
+    hosts = Host.objects.filter(pools__pool=found).only("name", "observed_state", "maintenance").order_by("name")
+    row = matrix.rows([found], list(hosts))[0]
+    words = request.GET.get("host", "").strip()[:100]
+    cells = [cell for cell in row.worst_first if words.lower() in cell.host.name.lower()]
     return {
         "pool": found,
-        "row": matrix.rows([found], list(hosts))[0],
+        "row": row,
+        "cells": Paginator(cells, CELLS_PER_PAGE).get_page(request.GET.get("hosts")),
+        "has_search": len(row.cells) > CELLS_PER_PAGE,
+        "host_query": words,
         "can_manage": can(request.user, "storage.manage"),
         "missing_hosts": managed_hosts().exclude(pools__pool=found).exists(),
         "full": matrix.FULL_PERCENT,
@@ -228,7 +237,7 @@ def forget(request: PersonRequest, pk: int) -> HttpResponse:
 def on_host(request: PersonRequest, pk: int) -> HttpResponse:
     """The pools of a host, as a fragment of its page."""
     host = get_object_or_404(visible(request.user, Host.objects.all()), pk=pk)
-    pools = Pool.objects.filter(presences__host=host).prefetch_related("presences").order_by("name")
+    pools = Pool.objects.filter(presences__host=host).order_by("name")
     context = {
         "host": host,
         "cells": [row.cells[0] for row in matrix.rows(pools, [host])],

@@ -258,7 +258,11 @@ def test_sick_hosts_are_on_the_first_page(admin: User, small: Small) -> None:
     first = cluster_map(admin)
     assert first["cards"][0].host.name == "vmhost3"
     assert len(first["cards"]) == HOSTS_PER_PAGE
-    assert [card.host.name for card in cluster_map(admin, page="2")["cards"]] == [f"a{HOSTS_PER_PAGE - 1:02}", "vmhost1", "vmhost2"]
+    assert [card.host.name for card in cluster_map(admin, page="2")["cards"]] == [
+        f"a{HOSTS_PER_PAGE - 1:02}",
+        "vmhost1",
+        "vmhost2",
+    ]
     assert [card.host.name for card in cluster_map(admin, find="HOST2")["cards"]] == ["vmhost2"]
     assert len(cluster_map(admin, page="no number")["cards"]) == HOSTS_PER_PAGE
 

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from access.models import User
-from hosts.models import ClusterCpu, Host, Network
+from hosts.models import ClusterCpu, Host, Network, NetworkOnHost
 from hosts.states import HostState
 from jobs.models import Job
 from tests.factories import make_host, make_network, make_vm
@@ -244,3 +244,20 @@ def test_a_certificate_to_renew(
     assert ("Renew the certificates" in page) == bool(text)
     assert text in page
     assert "Renew the certificates" not in as_operator.get(f"/hosts/{names['host']}/").content.decode()
+
+
+def test_networks_on_many_hosts_are_counted(admin_client: Client, db: None, django_assert_max_num_queries: Any) -> None:
+    hosts = [make_host(f"node{number:02}") for number in range(20)]
+    lan, empty = make_network("lan", *hosts), make_network("empty")
+    NetworkOnHost.objects.filter(host__in=hosts).update(identity="one")
+    NetworkOnHost.objects.filter(host=hosts[0]).update(identity="another")
+    NetworkOnHost.objects.filter(host=hosts[1]).update(missing_since=timezone.now(), identity="another")
+    NetworkOnHost.objects.filter(host=hosts[2]).update(is_active=False)
+    with django_assert_max_num_queries(10):
+        rows = {row["network"].pk: row for row in admin_client.get("/hosts/networks/").context["rows"]}
+    assert {key: rows[lan.pk][key] for key in ("active", "differ", "missing")} == {
+        "active": 19,
+        "differ": 1,
+        "missing": 1,
+    }
+    assert rows[empty.pk]["active"] == 0

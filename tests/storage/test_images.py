@@ -229,3 +229,12 @@ def test_pages(admin_client: Client, pool: Pool, django_assert_max_num_queries: 
     for name in ("edit_image", "delete_image"):
         assert admin_client.get(reverse(f"storage:{name}", args=[failed.pk])).status_code == 200
     assert admin_client.get(reverse("storage:image", args=[99999])).status_code == 404
+
+
+def test_hosts_of_an_image_are_shown_up_to_a_number(admin_client: Client) -> None:
+    hosts = [make_host(f"node{number:02}") for number in range(40)]
+    image = make_image(make_pool("shared", *hosts))
+    text = admin_client.get(image.get_absolute_url()).content.decode()
+    assert "node29" in text
+    assert "node30" not in text
+    assert "and 10 hosts more" in text

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from django import forms
 from django.core.paginator import Paginator
+from django.http import HttpResponse
 from django.template import Context, RequestContext, Template
 from django.test import RequestFactory
 from django.utils import timezone
+from django_htmx.middleware import HtmxMiddleware
 
 from jobs.errors import Refused
-from ui.forms import add_refusal
+from ui.forms import LongSelect, add_refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = '"><script>alert(1)</script>'
@@ -134,3 +136,33 @@ def test_pages_keep_the_rest_of_the_address() -> None:
 )
 def test_a_title_without_the_name_beside_it(title: str, name: str, told: str) -> None:
     assert draw("{{ title|without:name }}", title=title, name=name) == told
+
+
+def test_pages_of_a_part_lead_to_the_page_it_belongs_to() -> None:
+    page = Paginator(range(100), 10).page(3)
+    source = '{% pages page "#part" key="hosts" path="/pools/1/" %}'
+    asked = {"HX-Request": "true", "HX-Current-URL": "http://testserver/pools/1/?q=a"}
+
+    def drawn(path: str, headers: dict[str, str] | None = None) -> str:
+        request = RequestFactory().get(path, {"q": "a", "hosts": "3"}, headers=headers)
+        HtmxMiddleware(lambda _request: HttpResponse())(request)
+        return Template("{% load ui %}" + source).render(RequestContext(request, {"page": page}))
+
+    part = drawn("/pools/1/part", asked)
+    assert 'hx-get="/pools/1/?q=a&amp;hosts=4"' in part
+    assert 'hx-push-url="true"' in part
+    assert 'hx-push-url="true"' in drawn("/pools/1/")
+    elsewhere = drawn("/pools/1/part", {**asked, "HX-Current-URL": "http://testserver/"})
+    assert 'hx-push-url="false"' in elsewhere
+
+
+@pytest.mark.parametrize("value", ["", "b", "network:lan", EVIL, None])
+def test_a_long_select_is_the_same_select(value: str | None) -> None:
+    choices = [("", "none"), ("Networks", [("network:lan", "lan"), (EVIL, EVIL)]), ("Empty", []), ("b", "<b>")]
+
+    def tree(kind: type[forms.Select]) -> list[str]:
+        drawn = kind(choices=choices, attrs={"class": "x"}).render("field", value, {"id": "id_field", "required": True})
+        tags = re.findall(r"<[^>]+>|[^<>]+", drawn)
+        return [" ".join(sorted(tag.strip("<>").split())) for tag in tags if tag.strip()]
+
+    assert tree(LongSelect) == tree(forms.Select)

@@ -504,6 +504,16 @@ class TestPage:
     def test_without_hosts_it_says_what_to_do(self, admin_client: Client) -> None:
         assert "No host yet" in admin_client.get(reverse("vms:create")).content.decode()
 
+    def test_queries_do_not_grow_with_hosts(
+        self, admin_client: Client, form: dict[str, Any], django_assert_max_num_queries: Any
+    ) -> None:
+        for number in range(30):
+            make_host(f"node{number:02}", maintenance=number == 7)
+        with django_assert_max_num_queries(20):
+            text = admin_client.get(reverse("vms:create")).content.decode()
+        assert ">node29 (12\xa0GiB free)</option>" in text
+        assert ">node07 (in maintenance)</option>" in text
+
     def test_last_first_boot_is_offered_again(self, admin_client: Client, admin: User, form: dict[str, Any]) -> None:
         boot = {"user": "ana", "ssh_keys": ["ssh-ed25519 AAAA me"], "domain": "lab.org"}
         Vm.objects.create(

@@ -1,5 +1,6 @@
 """The migration operation and its dialog; what the real lab does is in tests/faults/test_migration.py."""
 
+import re
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from hosts.models import Host
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
+from storage.models import PoolOnHost
 from tests.factories import make_host, make_pool, make_vm
 from virt.migration import Options
 from vms.live_checks import wants_post_copy
 from vms.migration import MigrateVm
+from vms.migration_views import SHOWN
 from vms.models import Vm
 from vms.states import VmState
 
@@ -140,3 +143,66 @@ def test_post_copy_and_tls_by_hand() -> None:
         *("--tls-destination", "vmhost2", "web-07", "b", "tcp://10.1.0.2"),
     ]
     assert options.params("10.1.0.2")["tls.destination"] == "vmhost2"
+
+
+HTMX = {"HX-Request": "true", "HX-Target": "destinations"}
+
+
+@pytest.fixture
+def many(vm: Vm) -> list[Host]:
+    """20 more hosts that can take it, 20 that can't."""
+    hosts = [make_host(f"free{number:02}") for number in range(20)]
+    for number in range(20):
+        make_host(f"busy{number:02}", **({"maintenance": True} if number < 15 else {"arch": "aarch64"}))
+    for host in Host.objects.exclude(name__in=["vmhost1", "vmhost2"]):
+        add_to_pool(host)
+    return hosts
+
+
+def add_to_pool(host: Host) -> None:
+    known = PoolOnHost.objects.first()
+    assert known is not None
+    known.pk, known.host = None, host
+    known.save()
+
+
+def listed(client: Client, vm: Vm, query: str = "") -> tuple[list[str], list[str]]:
+    """Names of the hosts shown: those to choose from, those that can't take it."""
+    text = client.get(reverse("vms:migrate", args=[vm.uuid]) + query, headers=HTMX).content.decode()
+    assert text.count("<form") == 0
+    found = re.findall(r'class="choice( choice-off)?".*?<span class="choice-main">([^<]+)</span>', text, re.DOTALL)
+    return [name for off, name in found if not off], [name for off, name in found if off]
+
+
+def test_dialog_shows_a_page_of_hosts_and_reaches_all(admin_client: Client, vm: Vm, many: list[Host]) -> None:
+    pages = [listed(admin_client, vm, f"?page={number}&off={number}") for number in (1, 2, 3)]
+    assert {len(can) for can, _not in pages[:2]} == {SHOWN}
+    assert {name for can, _not in pages for name in can} == {"vmhost2", *(host.name for host in many)}
+    assert {name for _can, can_not in pages for name in can_not} == {f"busy{number:02}" for number in range(20)}
+
+
+def test_dialog_counts_the_reasons(admin_client: Client, vm: Vm, many: list[Host]) -> None:
+    text = admin_client.get(reverse("vms:migrate", args=[vm.uuid])).content.decode()
+    assert "20 hosts can&#x27;t take it" in text or "20 hosts can't take it" in text
+    assert '<span class="num">15</span> It is in maintenance.' in text
+    assert '<span class="num">5</span> Its CPU is aarch64' in text
+
+
+def test_dialog_finds_a_host(admin_client: Client, vm: Vm, many: list[Host]) -> None:
+    assert listed(admin_client, vm, "?q=BUSY07") == ([], ["busy07"])
+    assert listed(admin_client, vm, "?q=free07") == (["free07"], [])
+
+
+def test_what_is_chosen_stays_in_sight(admin_client: Client, vm: Vm, many: list[Host]) -> None:
+    url = reverse("vms:migrate", args=[vm.uuid])
+    text = admin_client.get(f"{url}?host={many[3].pk}&q=free07", headers=HTMX).content.decode()
+    assert re.search(rf'value="{many[3].pk}" checked', text)
+    assert "free07" in text
+    assert "host=" not in text  # each click sends what is chosen then
+
+
+def test_queries_of_the_dialog(
+    admin_client: Client, vm: Vm, many: list[Host], django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(12):
+        admin_client.get(reverse("vms:migrate", args=[vm.uuid]), headers=HTMX)

@@ -11,13 +11,14 @@ from django.conf import settings
 from django.core.paginator import Page
 from django.forms import BaseForm
 from django.forms.boundfield import BoundField
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from ui import addresses, text
 from ui import forms as ui_forms
-from ui import text
 
 register = template.Library()
 ICON_PATH = re.compile(r'<path d="([^"]+)"')
@@ -40,6 +41,9 @@ def _icon(name: str, css: str) -> SafeString:
     paths = format_html_join("", '<path d="{}"/>', ((path,) for path in ICON_PATH.findall(drawing)))
     return format_html('<svg class="icon {}" viewBox="0 0 24 24" aria-hidden="true">{}</svg>', css, paths)
 
+
+# as {% url %}, for lists: {% address "storage:act" pool.pk host.pk "stop" as u %}
+register.simple_tag(addresses.address)
 
 register.filter("size", text.size)
 register.filter("rate", text.rate)
@@ -171,10 +175,43 @@ def empty(title: str, text: str = "", icon: str = "inbox", url: str = "", action
 
 
 @register.inclusion_tag("components/_pages.html", takes_context=True)
-def pages(context: dict[str, Any], page: Page, target: str = "") -> dict[str, Any]:
-    """Links to the pages of a list; `target` is the CSS selector htmx replaces (else whole page loads)."""
+def pages(
+    context: dict[str, Any],
+    page: Page,
+    target: str = "",
+    key: str = "page",
+    path: str = "",
+    query: QueryDict | None = None,
+) -> dict[str, Any]:
+    """Links to the pages of a list; `target` is the CSS selector htmx replaces (else whole page loads).
+
+    key: what the number is called in the address. path: of the page that shows the list, if a part of it was asked for.
+    query: what else is in the address, if not all of the present one.
+    """
+    request = context["request"]
+    path, query = path or request.path, (request.GET if query is None else query).copy()
+
+    def link(number: int | str) -> tuple[int | str, str]:
+        if number == page.paginator.ELLIPSIS:
+            return number, ""
+        query[key] = str(number)
+        return number, f"{path}?{query.urlencode()}"
+
     numbers = page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1)
-    return {"page": page, "numbers": list(numbers), "target": target, "request": context["request"]}
+    return {
+        "page": page,
+        "links": [link(number) for number in numbers],
+        "previous": link(page.previous_page_number())[1] if page.has_previous() else "",
+        "next": link(page.next_page_number())[1] if page.has_next() else "",
+        "target": target,
+        "push": _is_shown(request, path),
+    }
+
+
+def _is_shown(request: Any, path: str) -> bool:
+    """Whether the browser is on that page: only then its address may be the list's."""
+    htmx = getattr(request, "htmx", None)
+    return not htmx or (htmx.current_url_abs_path or "").partition("?")[0] == path
 
 
 @register.inclusion_tag("components/_field.html")
