@@ -75,7 +75,7 @@ def pool_of(path: str, presences: Iterable[PoolOnHost]) -> PoolOnHost | None:
 class Needs:
     """What the VM needs of a host, and which hosts have it: read once for all of them, and nothing else is read."""
 
-    disks: list[tuple[dict[str, Any], PoolOnHost | None]]  # with the pool it lies in on the VM's own host
+    disks: list[tuple[dict[str, Any], PoolOnHost | None]]  # with the pool on the VM's own host; of each its largest
     pools: dict[tuple[int, int], PoolOnHost]  # of those pools, by pool and host
     networks: set[tuple[str, int]]  # of the VM's networks: name and host, where it is active
     trusted: frozenset[int]  # hosts that the VM's host can log in to
@@ -84,7 +84,7 @@ class Needs:
     def of(cls, vm: Vm, host: Host | None = None) -> "Needs":
         """For all hosts, or for one."""
         here = pools_of(vm.host)
-        disks = [(disk, pool_of(disk["path"], here)) for disk in vm.disks if _lies_on_host(vm, disk)]
+        disks = _largest_of_each([(disk, pool_of(disk["path"], here)) for disk in vm.disks if _lies_on_host(vm, disk)])
         pools = PoolOnHost.objects.filter(pool__in={presence.pool_id for _disk, presence in disks if presence})
         names = {nic.get("source") or "" for nic in vm.nics if nic.get("kind") == "network"} - {""}
         networks = NetworkOnHost.objects.filter(network__name__in=names, is_active=True, missing_since=None)
@@ -101,6 +101,17 @@ class Needs:
 
 def _lies_on_host(vm: Vm, disk: dict[str, Any]) -> bool:
     return bool(disk.get("path")) and vm.host is not None and disk.get("source_kind") != "network"
+
+
+def _largest_of_each(
+    disks: list[tuple[dict[str, Any], PoolOnHost | None]],
+) -> list[tuple[dict[str, Any], PoolOnHost | None]]:
+    """What speaks against a pool is said once: of the disks in one the largest is asked, those in none are kept."""
+    largest: dict[int, tuple[dict[str, Any], PoolOnHost | None]] = {}
+    for disk, presence in sorted(disks, key=lambda one: int(one[0].get("capacity_bytes") or 0)):
+        if presence is not None:
+            largest[presence.pool_id] = disk, presence
+    return [*largest.values(), *(one for one in disks if one[1] is None)]
 
 
 def destinations(vm: Vm, mode: str) -> list[Destination]:

@@ -73,6 +73,15 @@ def test_local_disks_need_a_copy(three: list[Host]) -> None:
     assert "too little space" in reasons(vm, three[1], "copy")
 
 
+def test_the_largest_of_several_disks_needs_the_room(three: list[Host]) -> None:
+    vm = make_vm(three[0], "local", pool=make_pool("default", *three, kind="dir"))
+    disk = vm.disks[0]
+    vm.hardware["disks"] = [{**disk, "capacity_bytes": size * GIB} for size in (1, 60, 2)]
+    assert reasons(vm, three[1], "copy").count("too little space") == 1
+    vm.hardware["disks"] = [{**disk, "capacity_bytes": size * GIB} for size in (1, 40, 2)]
+    assert reasons(vm, three[1], "copy") == ""
+
+
 def test_disk_outside_any_pool(three: list[Host]) -> None:
     assert "no pool" in reasons(make_vm(three[0], "stray"), three[1])
 
