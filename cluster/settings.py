@@ -14,6 +14,8 @@ VERSION = "0.1.0"
 
 DEBUG = env_bool("DROVER_DEBUG", default=False)
 SECRET_KEY = env_secret("DROVER_SECRET_KEY", VAR / "secret_key")
+# keys of before: what was signed with them (sessions, the audit) is still believed
+SECRET_KEY_FALLBACKS = [key for key in env_str("DROVER_OLD_SECRET_KEYS").split(",") if key]
 ALLOWED_HOSTS = env_str("DROVER_ALLOWED_HOSTS", "*").split(",")
 CSRF_TRUSTED_ORIGINS = [origin for origin in env_str("DROVER_TRUSTED_ORIGINS").split(",") if origin]
 HTTPS = env_bool("DROVER_HTTPS", default=False)
@@ -35,6 +37,7 @@ INSTALLED_APPS = [
     "channels",
     "ui",
     "access",
+    "audit",
     "jobs",
     "hosts",
     "storage",
@@ -50,6 +53,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "cluster.middleware.content_security_policy",
     "cluster.middleware.no_nul",
+    "audit.origin.remember",
     "cluster.middleware.pieces_are_no_pages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -139,6 +143,8 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 30},
     },
     "jobs.forget_old": {"task": "jobs.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
+    "audit.seal": {"task": "audit.seal", "schedule": 30.0, "options": {"expires": 30}},
+    "audit.forget_old": {"task": "audit.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
 AUTH_USER_MODEL = "access.User"
@@ -190,6 +196,8 @@ RRDCACHED_ADDRESS = env_str("RRDCACHED_ADDRESS")
 CONSOLE_SOCKET = env_str("DROVER_CONSOLE", str(VAR / "run" / "console.sock"))
 LOCAL_HOST = env_bool("DROVER_LOCAL_HOST", default=True)
 JOBS_KEEP_DAYS = env_int("DROVER_JOBS_KEEP_DAYS", 365)
+AUDIT_KEEP_DAYS = env_int("DROVER_AUDIT_KEEP_DAYS", 3 * 365)
+AUDIT_HEAD_FILE = VAR / "audit-head"
 MIGRATIONS_PER_HOST = env_int("DROVER_MIGRATIONS_PER_HOST", 2)
 
 LOGGING = {
