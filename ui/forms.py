@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from ui.text import Text
 
-SELECTED = flatatt({"selected": True})
+SELECTED, UNSELECTED = flatatt({"selected": True}), flatatt({})
 
 
 class RefusedLike(Protocol):
@@ -53,7 +53,7 @@ class LongSelect(forms.Select):
                 groups = ((label, self._options(inner, chosen)) for label, inner in some)
                 parts.append(format_html_join("", '<optgroup label="{}">{}</optgroup>', groups))
             else:
-                options = ((value, SELECTED if str(value) in chosen else "", label) for value, label in some)
+                options = ((value, SELECTED if str(value) in chosen else UNSELECTED, label) for value, label in some)
                 parts.append(format_html_join("", '<option value="{}"{}>{}</option>', options))
         return parts[0] if len(parts) == 1 else format_html_join("", "{}", ((part,) for part in parts))
 
