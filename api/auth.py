@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja.security import HttpBearer, SessionAuth
 
 from access.models import ApiToken, User
+from audit.people import token_used
 
 
 class TokenAuth(HttpBearer):
@@ -18,6 +19,7 @@ class TokenAuth(HttpBearer):
         user = ApiToken.user_of(token)
         if user is not None:
             request.user = user
+            token_used(token, user)
         return user
 
 

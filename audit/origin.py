@@ -69,10 +69,10 @@ def remember(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
         with _within(origin):
             try:
                 response = get_response(request)
+                if response.status_code == 403 and request.method not in {"GET", "HEAD", "OPTIONS"}:
+                    record_forbidden(origin)
             finally:
                 keep_refusals(origin)
-            if response.status_code == 403 and request.method not in {"GET", "HEAD", "OPTIONS"}:
-                record_forbidden(origin)
             return response
 
     return middleware

@@ -7,9 +7,16 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from access.models import User
+from access.models import ApiToken, User
+from audit import origin
 from audit.entries import record
+from audit.models import Entry
 from audit.states import Result
+from audit.watched import named
+
+WAS_LOCKED = "_audit_was_locked"
+MOST_SEEN = 10_000
+_seen: set[tuple[str, str]] = set()
 
 
 def listen() -> None:
@@ -32,23 +39,49 @@ def logged_out(sender: Any, user: User | None, **more: Any) -> None:
 
 
 def login_failed(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **more: Any) -> None:
-    """A name that nobody has is not written down: it may be a password that went into the wrong field."""
-    refused = bool(getattr(request, "axes_locked_out", False))
-    reason = _("Locked out after too many failures.") if refused else _("Wrong password.")
-    result = Result.REFUSED if refused else Result.FAILED
+    """A name that nobody has is not written down: it may be a password that went into the wrong field.
+
+    Nor is what is tried while locked out: it costs nothing to try, and would fill the disk.
+    """
+    if getattr(request, "axes_locked_out", False):
+        setattr(request, WAS_LOCKED, True)
+        return
     asked = getattr(request, "user", None)
     if isinstance(asked, User):
-        record("access.password_asked", by=asked, on=asked, result=result, reason=reason)
+        record("access.password_asked", by=asked, on=asked, result=Result.FAILED, reason=_("Wrong password."))
         return
     person = _of_name(credentials.get("username"))
-    if person is None and not refused:
-        reason = _("Nobody has this name.")
-    record("access.login", by=person, on=person, result=result, reason=reason)
+    reason = _("Wrong password.") if person else _("Nobody has this name.")
+    record("access.login", by=person, on=person, result=Result.FAILED, reason=reason)
 
 
-def locked_out(sender: Any, username: str | None = None, **more: Any) -> None:
-    person = _of_name(username)
-    record("access.locked_out", by=person, on=person, result=Result.REFUSED, reason=_("Too many failures."))
+def locked_out(sender: Any, request: HttpRequest | None = None, username: str | None = None, **more: Any) -> None:
+    """axes tells it again at each try."""
+    if not getattr(request, WAS_LOCKED, False):
+        person = _of_name(username)
+        record("access.locked_out", by=person, on=person, result=Result.REFUSED, reason=_("Too many failures."))
+
+
+def token_used(secret: str, user: User) -> None:
+    """An API token came with a request: an entry if it never came from this address before.
+
+    A process asks the database once for each token and address.
+    """
+    here = origin.current()
+    digest = ApiToken.digest_of(secret)
+    seen = (digest, here.address if here else "")
+    if here is None or seen in _seen:
+        return
+    token = ApiToken.objects.select_related("user").filter(digest=digest).first()
+    if token is None:
+        return
+    thing = named(token)
+    known = Entry.objects.filter(action="access.token_used", kind=thing.kind, key=thing.key, address=here.address)
+    if not known.exists():
+        record("access.token_used", by=user, on=thing)
+    if len(_seen) >= MOST_SEEN:
+        _seen.clear()
+    _seen.add(seen)
 
 
 def _of_name(name: Any) -> User | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.apps import apps
 from django.db.models import Model
-from django.db.models.signals import post_delete, post_save, pre_save
+from django.db.models.signals import post_save, pre_delete, pre_save
 from django.utils.translation import gettext_lazy as _
 
 from audit.actions import name
@@ -37,7 +37,7 @@ def listen() -> None:
             name(f"access.{kind}_{verb}", words)
         pre_save.connect(before_save, sender=model, dispatch_uid=f"audit.{label}")
         post_save.connect(after_save, sender=model, dispatch_uid=f"audit.{label}")
-        post_delete.connect(after_delete, sender=model, dispatch_uid=f"audit.{label}")
+        pre_delete.connect(before_delete, sender=model, dispatch_uid=f"audit.{label}")
 
 
 def before_save(sender: type[Model], instance: Model, raw: bool, update_fields: Any, **more: Any) -> None:
@@ -64,7 +64,8 @@ def after_save(sender: type[Model], instance: Model, created: bool, raw: bool, *
         record("access.password", on=instance)
 
 
-def after_delete(sender: type[Model], instance: Model, **more: Any) -> None:
+def before_delete(sender: type[Model], instance: Model, **more: Any) -> None:
+    """Before, for afterwards what it is called by may be gone too. Both are one transaction."""
     _tell(instance, "removed", {})
 
 

@@ -1,4 +1,4 @@
-"""The chain: sealed in order by many writers, what was done to it found at the first wrong entry, old entries forgotten."""
+"""The chain: sealed in order by many writers, checked to the first wrong entry, forgotten from its beginning."""
 
 import threading
 from collections.abc import Callable

@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from access.models import Role, User
+from audit.origin import of_command
 from hosts.models import Host
 from hosts.states import Transport
 
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="say what was made as one line of JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with only_one():
+        with only_one(), of_command():
             call_command("migrate", interactive=False, verbosity=0 if options["json"] else 1)
             made = first_administrator()
             adopt_local_host()

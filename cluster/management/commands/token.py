@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from access.models import ApiToken, User
+from audit.origin import of_command
 
 
 class Command(BaseCommand):
@@ -23,12 +24,13 @@ class Command(BaseCommand):
         revoke.add_argument("number", type=int, help="its number in the list")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["action"] == "create":
-            self.create(options["user"], options["name"], options["days"])
-        elif options["action"] == "revoke":
-            self.revoke(options["number"])
-        else:
-            self.list()
+        with of_command():
+            if options["action"] == "create":
+                self.create(options["user"], options["name"], options["days"])
+            elif options["action"] == "revoke":
+                self.revoke(options["number"])
+            else:
+                self.list()
 
     def create(self, username: str, name: str, days: int | None) -> None:
         user = User.objects.filter(username=username, is_active=True).first()
