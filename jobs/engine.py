@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from access.models import User
 from access.rules import Person, can
+from jobs import record
 from jobs.errors import Refused
 from jobs.models import Job, JobLine
 from jobs.operations import Operation, by_name
@@ -20,28 +21,35 @@ def enqueue(operation: Operation, *, user: User | None, parent: Job | None = Non
 
     Touches no host and returns at once. `user` None is the system itself.
     """
+    with record.refusals(operation, user):
+        _check_right(operation, user)
+        operation.refuse()
+    with transaction.atomic():
+        job = Job.objects.create(
+            operation=operation.name,
+            title=operation.title()[:200],
+            user=user,
+            parent=parent,
+            target_kind=operation.target_kind,
+            target_key=operation.key(),
+            target_label=str(operation.target or "")[:200],
+            params=operation.params,
+            locks=[list(lock) for lock in operation.locks()],
+            cancellable=operation.cancellable,
+        )
+        record.accepted(job)
+    announce(job)
+    transaction.on_commit(lambda: dispatch([job.pk]))
+    return job
+
+
+def _check_right(operation: Operation, user: User | None) -> None:
     if user is not None:
         reason = operation.refusal(user, operation.target)
         if reason is not None:
             if not can(user, operation.permission):
                 raise PermissionDenied
             raise Refused(reason)
-    operation.refuse()
-    job = Job.objects.create(
-        operation=operation.name,
-        title=operation.title()[:200],
-        user=user,
-        parent=parent,
-        target_kind=operation.target_kind,
-        target_key=operation.key(),
-        target_label=str(operation.target or "")[:200],
-        params=operation.params,
-        locks=[list(lock) for lock in operation.locks()],
-        cancellable=operation.cancellable,
-    )
-    announce(job)
-    transaction.on_commit(lambda: dispatch([job.pk]))
-    return job
 
 
 def may_cancel(user: Person, job: Job) -> bool:
@@ -65,6 +73,8 @@ def cancel(job: Job, user: User | None) -> bool:
     ):
         JobLine.objects.create(job=job, text=_("Cancelled by %(who)s before it began.") % {"who": who})
         job.refresh_from_db()
+        record.cancel_asked(job, user)
+        record.ended(job)
         end_before_start(job)
         return True
     # A job whose worker died waits to be run again: it may hold half-made things, so its next run is what ends it.
@@ -74,6 +84,7 @@ def cancel(job: Job, user: User | None) -> bool:
     if not asked:
         return False
     JobLine.objects.create(job=job, text=_("%(who)s asked to cancel.") % {"who": who})
+    record.cancel_asked(job, user)
     for child in job.children.filter(state__in=ACTIVE):
         cancel(child, user)
     job.refresh_from_db()

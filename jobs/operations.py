@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from access.models import User
 from access.rules import can, visible
+from audit import actions
 from jobs.errors import Refused, Text
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def register(operation: type[Operation]) -> type[Operation]:
     """Class decorator: makes an operation findable by its name."""
     if _registry.setdefault(operation.name, operation) is not operation:
         raise ValueError(f"two operations are called {operation.name}")
+    actions.name(operation.name, operation.verb)
     return operation
 
 

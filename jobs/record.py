@@ -1,13 +1,17 @@
 """What jobs tell the audit: asked for, refused, ended, asked to be cancelled."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 
 from access.models import User
 from audit.entries import record
 from audit.states import Result
 from audit.things import Thing
+from jobs.errors import Refused
 from jobs.models import Job
 from jobs.operations import Operation
 from jobs.states import State
@@ -36,9 +40,18 @@ def accepted(job: Job) -> None:
     )
 
 
-def refused(operation: Operation, user: User | None, reason: Any) -> None:
-    thing = Thing(operation.target_kind, operation.key(), str(operation.target or ""))
-    record(operation.name, operation.title(), by=user, on=thing, result=Result.REFUSED, reason=reason)
+@contextmanager
+def refusals(operation: Operation, user: User | None) -> Iterator[None]:
+    """A person's wish that is refused inside is told, and refused. The system's own are no news."""
+    try:
+        yield
+    except (Refused, PermissionDenied) as refused:
+        if user is not None:
+            reason = refused.message if isinstance(refused, Refused) else _("No right to do this.")
+            words = f"{operation.verb} {operation.target or ''}".strip()  # its title may need what is refused here
+            thing = Thing(operation.target_kind, operation.key(), str(operation.target or ""))
+            record(operation.name, words, by=user, on=thing, result=Result.REFUSED, reason=reason)
+        raise
 
 
 def ended(job: Job) -> None:

@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from jobs import record
 from jobs.errors import Cancelled, Failed, Refused
 from jobs.models import Job, JobLine
 from jobs.operations import Operation, by_name
@@ -165,6 +166,7 @@ def _store_end(job: Job) -> bool:
         if not mine.update(**{name: getattr(job, name) for name in fields}):
             return False
         job.held_locks.all().delete()
+        record.ended(job)
         return True
 
 
