@@ -24,10 +24,11 @@ from websockify.websockifyserver import CompatibleWebSocket
 
 from access.rules import role_of
 from hosts.models import Host
+from jobs.errors import Text
 from ui import live
 from virt import consoles as lines
 from virt.errors import VirtError, WrongState
-from vms import consoles
+from vms import console_record, consoles
 from vms.models import ConsoleKind, ConsoleSession
 
 log = logging.getLogger(__name__)
@@ -100,9 +101,12 @@ class ConsoleHandler(ProxyRequestHandler):
             self.line = self._open(session.vm.host, session)
         except VirtError as error:
             log.info("console of %s: %s (%s)", session.vm.uuid, error.message, error.technical)
+            self.tell_opened(reason=error.message)
             self.note(closed=True)
             raise self.CClose(CLOSE_NO_TARGET, error.message.encode()[:120].decode(errors="ignore")) from error
-        ConsoleSession.objects.filter(pk=session.pk).update(host_name=session.vm.host.name)
+        session.host_name = session.vm.host.name
+        session.save(update_fields=["host_name"])
+        self.tell_opened()
         close_old_connections()
         live.publish(f"vm.{session.vm.uuid}")
         with self.line:
@@ -138,6 +142,12 @@ class ConsoleHandler(ProxyRequestHandler):
         if session.kind == ConsoleKind.SERIAL:
             return lines.open_serial(host.target, uuid)
         return lines.open_vnc(host.target, uuid)
+
+    def tell_opened(self, reason: Text = "") -> None:
+        try:
+            console_record.opened(self.session, reason=reason)
+        except DatabaseError as error:
+            log.error("console session %s: that it was opened is not stored: %s", self.session.pk, error)
 
     def note(self, *, closed: bool = False) -> None:
         line = getattr(self, "line", None)
