@@ -3,12 +3,16 @@
 import hashlib
 import secrets
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from access.reach import Reach
 
 
 class Role(models.TextChoices):
@@ -25,6 +29,12 @@ class User(AbstractUser):
     role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.USER)
     theme = models.CharField(_("theme"), max_length=5, default="auto")
 
+    reach = Reach("people.view", owner="pk")
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        super().refresh_from_db(*args, **kwargs)
+        self.__dict__.pop("_rights", None)  # access.rights
+
     def initials(self) -> str:
         name = self.get_full_name() or self.username
         return "".join(word[0] for word in name.split()[:2]).upper() or "?"
@@ -37,6 +47,8 @@ class Group(models.Model):
     description = models.TextField(_("description"), blank=True)
     members = models.ManyToManyField(User, through="Membership", related_name="member_of")
     created_at = models.DateTimeField(default=timezone.now)
+
+    reach = Reach("groups.view", group="pk")
 
     class Meta:
         ordering = ["name"]
@@ -103,7 +115,10 @@ class Grant(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_role_display()} for {self.subject} on {self.target or 'everything'}"
+        try:
+            return f"{self.get_role_display()} for {self.subject} on {self.target or 'everything'}"
+        except ObjectDoesNotExist:  # it is being deleted with what it was given on
+            return f"{self.get_role_display()} for {self.subject}"
 
     @property
     def subject(self) -> "User | Group | None":

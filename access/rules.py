@@ -1,15 +1,22 @@
-"""The one place that decides who may do and see what. Pages, API, live socket and console ask it."""
+"""The one place that decides who may do and see what. Pages, API, live socket, consoles and jobs ask it.
+
+What a person may not see is not there for them (404). What they see and may not change is forbidden (403).
+"""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 
 from access.models import Role, User
+from access.reach import Reach
+from access.rights import rights_of
+from access.roles import ADMINISTRATOR_PERMISSIONS, OVER_EVERYTHING, PERMISSIONS
 
 M = TypeVar("M", bound=Model)
 Person = User | AnonymousUser
@@ -21,73 +28,89 @@ class PersonRequest(HttpRequest):
     user: User
 
 
-USER_PERMISSIONS = frozenset({"vms.view", "vms.console", "vms.power", "jobs.view"})
-OPERATOR_PERMISSIONS = USER_PERMISSIONS | {
-    "vms.create",
-    "vms.change",
-    "vms.delete",
-    "vms.migrate",
-    "hosts.view",
-    "storage.view",
-    "storage.images",
-    "cluster.view",
-}
-ADMINISTRATOR_PERMISSIONS = OPERATOR_PERMISSIONS | {
-    "hosts.manage",
-    "storage.manage",
-    "access.manage",
-    "jobs.trace",
-}
-PERMISSIONS = {
-    Role.USER.value: USER_PERMISSIONS,
-    Role.OPERATOR.value: OPERATOR_PERMISSIONS,
-    Role.ADMINISTRATOR.value: ADMINISTRATOR_PERMISSIONS,
-}
-
-
 def role_of(user: Person) -> str:
     return Role.ADMINISTRATOR.value if user.is_superuser else getattr(user, "role", "")
 
 
-def can(user: Person, permission: str) -> bool:
-    """Whether this person may do this kind of thing at all. A name that no role has is a programming error."""
+def is_somebody(user: Person) -> TypeGuard[User]:
+    return bool(user.is_authenticated and user.is_active)
+
+
+def everywhere(user: Person, permission: str) -> bool:
+    """Whether this person may do this on anything of the cluster. A name no role has is a programming error."""
     if permission not in ADMINISTRATOR_PERMISSIONS:
         raise ValueError(f"unknown permission {permission!r}")
-    return user.is_authenticated and user.is_active and permission in PERMISSIONS.get(role_of(user), frozenset())
+    if not is_somebody(user):
+        return False
+    role = role_of(user)
+    if role in OVER_EVERYTHING and permission in PERMISSIONS[role]:
+        return True
+    return permission in rights_of(user).everything
 
 
-def sees_everything(user: Person) -> bool:
-    return user.is_authenticated and role_of(user) in {Role.ADMINISTRATOR.value, Role.OPERATOR.value}
+def can(user: Person, permission: str, thing: Model | None = None) -> bool:
+    """Whether this person may do this on this thing; without one: on anything at all, so that it is offered.
 
-
-def visible(user: Person, queryset: QuerySet[M]) -> QuerySet[M]:
-    """The rows this person may see: everything for administrators and operators, else what they own.
-
-    A model says by a field `owner` (or `user`) whose a row is; rows of a model without one are nobody's.
+    Queries only what the person was given, once (`access.rights`), for people whose role does not say it already.
     """
-    if sees_everything(user):
-        return queryset
-    if user.is_authenticated:
-        for field in ("owner", "user"):
-            try:
-                queryset.model._meta.get_field(field)
-            except FieldDoesNotExist:
-                continue
-            return queryset.filter(**{field: user})
-    return queryset.none()
+    if everywhere(user, permission):
+        return True
+    if not is_somebody(user):
+        return False
+    rights = rights_of(user)
+    return rights.somewhere(permission) if thing is None else rights.holds_on(permission, reach_of(type(thing)), thing)
+
+
+def reach_of(model: type[Model]) -> Reach:
+    reach = getattr(model, "reach", None)
+    if not isinstance(reach, Reach):
+        raise TypeError(f"{model.__name__} does not say who may see it")
+    return reach
+
+
+def visible(user: Person, rows: QuerySet[M], permission: str = "") -> QuerySet[M]:
+    """The rows this person may see; with a permission: those of them on which they have it."""
+    reach = reach_of(rows.model)
+    permission = permission or reach.permission
+    if everywhere(user, permission):
+        return rows
+    if not is_somebody(user):
+        return rows.none()
+    return rows.filter(rights_of(user).query(permission, reach))
+
+
+def find(user: Person, rows: QuerySet[M], permission: str = "", **key: Any) -> M:
+    """One row. Raises Http404 if this person may not see it, PermissionDenied if they see it but may not do this."""
+    found = get_object_or_404(visible(user, rows), **key)
+    if permission and not can(user, permission, found):
+        raise PermissionDenied
+    return found
+
+
+SEES = {"jobs": "jobs.all"} | {kind: f"{kind}.view" for kind in ("access", "cluster", "groups", "hosts", "people")}
+SEES |= {"storage": "storage.view", "vms": "vms.view"}
+
+
+def require(user: Person, permission: str, *, on_all: bool = False) -> None:
+    """Raise unless this person may do this (somewhere, or on_all: anywhere): PermissionDenied if they see all things
+    of the kind, and Http404 if it is none of their business."""
+    if everywhere(user, permission) if on_all else can(user, permission):
+        return
+    if everywhere(user, SEES[permission.partition(".")[0]]):
+        raise PermissionDenied
+    raise Http404
 
 
 View = Callable[..., HttpResponse]
 
 
-def permission_required(permission: str) -> Callable[[View], View]:
-    """View decorator: 403 without this permission (that a person is logged in is the middleware's work)."""
+def permission_required(permission: str, *, on_all: bool = False) -> Callable[[View], View]:
+    """View decorator: `require`. Which things it holds for, the view asks by `find` and `visible`."""
 
     def decorate(view: View) -> View:
         @wraps(view)
         def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if not can(request.user, permission):
-                raise PermissionDenied
+            require(request.user, permission, on_all=on_all)
             return view(request, *args, **kwargs)
 
         return wrapper

@@ -57,7 +57,9 @@ def managed(request: PersonRequest, host_id: int) -> Host:
 
 
 def begin(request: PersonRequest, name: str, host: Host | None, params: dict[str, Any] | None = None) -> Any:
-    return Status(202, enqueue(by_name(name)(host, params or {}), user=request.user))
+    operation = by_name(name)(host, params or {})
+    require(request, operation.permission)
+    return Status(202, enqueue(operation, user=request.user))
 
 
 @router.get("/", response=list[HostOut])

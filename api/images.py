@@ -3,9 +3,9 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Status
 
+from access import rules
 from access.rules import PersonRequest, visible
 from api.forms import cleaned
 from api.rights import require
@@ -23,8 +23,8 @@ STARTED = {**BEGUN, 404: Problem}
 
 
 def find(request: PersonRequest, image_id: int, permission: str = "storage.images") -> Image:
-    require(request, permission)
-    return get_object_or_404(visible(request.user, Image.objects.all()), pk=image_id)
+    require(request, "storage.view")
+    return rules.find(request.user, Image.objects.all(), permission, pk=image_id)
 
 
 @router.get("/", response=list[ImageOut])
@@ -38,7 +38,7 @@ def list_images(request: PersonRequest, name: str = Query("")) -> QuerySet[Image
 @router.post("/from-url", response=BEGUN)
 def import_from_url(request: PersonRequest, wish: UrlImportIn) -> Any:
     """A host downloads the file into a pool and checks it. The job's `target_key` is the image's number."""
-    require(request, "storage.images")
+    require(request, "storage.images", on_all=True)
     form = UrlImportForm(wish.dict())
     cleaned(form)
     return Status(202, operations.begin_url_import(request.user, form.values()))
@@ -47,7 +47,7 @@ def import_from_url(request: PersonRequest, wish: UrlImportIn) -> Any:
 @router.post("/from-volume", response=BEGUN)
 def import_from_volume(request: PersonRequest, wish: VolumeImportIn) -> Any:
     """Take a file that lies in a pool (`GET /pools/{id}/volumes`) as an image, where it is."""
-    require(request, "storage.images")
+    require(request, "storage.images", on_all=True)
     form = VolumeImportForm(wish.dict(), volumes=visible(request.user, importable()))
     cleaned(form)
     return Status(202, operations.begin_volume_import(request.user, form.values()))

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404
-from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Status
 from ninja.pagination import paginate
 
+from access import rules
 from access.rules import PersonRequest, visible
 from api.forms import Invalid, cleaned, errors_of
 from api.pages import Pieces
@@ -35,8 +35,8 @@ VERBS: dict[str, tuple[type[operations.PoolOperation], dict[str, Any]]] = {
 
 
 def find(request: PersonRequest, pool_id: int, permission: str = "storage.manage") -> Pool:
-    require(request, permission)
-    return get_object_or_404(visible(request.user, Pool.objects.prefetch_related("presences")), pk=pool_id)
+    require(request, "storage.view")
+    return rules.find(request.user, Pool.objects.prefetch_related("presences"), permission, pk=pool_id)
 
 
 @router.get("/", response=list[PoolOut])
@@ -49,7 +49,7 @@ def list_pools(request: PersonRequest) -> QuerySet[Pool]:
 @router.post("/", response={202: JobOut, 403: Problem, 409: Problem, 422: Problem})
 def define_pool(request: PersonRequest, wish: PoolIn) -> Any:
     """Define a pool and make it present on hosts: one job with a part for each host."""
-    require(request, "storage.manage")
+    require(request, "storage.manage", on_all=True)
     if wish.kind not in backends():
         raise Invalid({"kind": [f"One of: {', '.join(backends())}."]})
     form = PoolForm({**wish.source, **wish.dict(exclude={"source"})}, kind=wish.kind)

@@ -1,12 +1,10 @@
 """The same rights as the pages."""
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from access.rules import can
+from access import rules
 
 
-def require(request: HttpRequest, permission: str) -> None:
-    """Raise PermissionDenied (403) if the caller may not do this kind of thing."""
-    if not can(request.user, permission):
-        raise PermissionDenied
+def require(request: HttpRequest, permission: str, *, on_all: bool = False) -> None:
+    """Raise PermissionDenied (403) if the caller may not do this kind of thing, Http404 if they may not know of it."""
+    rules.require(request.user, permission, on_all=on_all)

@@ -33,7 +33,7 @@ PART = {
 
 def find(request: PersonRequest, upload_id: UUID) -> Upload:
     """Only one's own: another person has another file."""
-    require(request, "storage.images")
+    require(request, "storage.images", on_all=True)
     mine = Upload.objects.filter(user=request.user).select_related("image", "job")
     return get_object_or_404(visible(request.user, mine), pk=upload_id)
 
@@ -41,7 +41,7 @@ def find(request: PersonRequest, upload_id: UUID) -> Upload:
 @router.post("/", response={201: UploadOut, 403: Problem, 409: Problem, 422: Problem})
 def begin_upload(request: PersonRequest, wish: UploadIn) -> Any:
     """Say what will come and where it goes. Then send parts of at most `chunk` bytes, in order."""
-    require(request, "storage.images")
+    require(request, "storage.images", on_all=True)
     form = UploadForm(wish.dict())
     cleaned(form)
     fields = form.values() | {"file_name": wish.file_name, "size_bytes": wish.size_bytes}

@@ -16,6 +16,7 @@ class VmOut(Schema):
     state: str
     host_id: int | None
     owner: str | None = None
+    group_id: int | None
     tags: list[str]
     vcpus: int
     memory_bytes: int
@@ -94,6 +95,7 @@ class VmChangeIn(In):
     description: str = ""
     tags: list[str] = Field(default=[], description="all of them")
     owner: int | str | None = Field(None, description="a person's number or name; null: nobody")
+    group: int | None = Field(None, description="its number; null: none")
 
 
 class RenameIn(In):
@@ -138,6 +140,7 @@ class DestinationOut(Schema):
     is_possible: bool
     blockers: list[str]
     warnings: list[str]
+    no_tls: str = Field(description="why it can't go there encrypted, as far as it is known")
 
 
 class DeleteIn(In):

@@ -5,11 +5,11 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import Http404
-from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from ninja import Query, Router, Status
 from ninja.pagination import paginate
 
+from access import rules
 from access.models import User
 from access.rules import PersonRequest, visible
 from api.forms import Invalid, cleaned
@@ -51,15 +51,13 @@ def rows(request: PersonRequest) -> QuerySet[Vm]:
     return visible(request.user, Vm.objects.select_related("owner", "host", "job").prefetch_related("tags"))
 
 
-def find(request: PersonRequest, uuid: UUID) -> Vm:
-    return get_object_or_404(rows(request), uuid=uuid)
+def find(request: PersonRequest, uuid: UUID, permission: str = "") -> Vm:
+    return rules.find(request.user, rows(request), permission, uuid=uuid)
 
 
 def may_change(request: PersonRequest, uuid: UUID) -> Vm:
     """The VM, for a caller who may change VMs: asked before the fields are looked at, as the pages do."""
-    vm = find(request, uuid)
-    require(request, "vms.change")
-    return vm
+    return find(request, uuid, "vms.change")
 
 
 @router.get("/", response=list[VmOut])
@@ -94,13 +92,15 @@ def get_vm(request: PersonRequest, uuid: UUID) -> Any:
 
 @router.patch("/{uuid}", response=STARTED)
 def change_vm(request: PersonRequest, uuid: UUID, wish: VmChangeIn) -> Any:
-    """Its title, description, tags and owner; what is left out stays."""
+    """Its title, description, tags, owner and group; what is left out stays."""
     vm = may_change(request, uuid)
     given = wish.dict(exclude_unset=True)
     if isinstance(given.get("owner"), str):
         person = User.objects.filter(username=given["owner"]).first()
         given["owner"] = person.pk if person else 0
-    form = EditForm({**EditForm(vm=vm).initial, **given}, vm=vm)
+    form = EditForm({**EditForm(vm=vm, user=request.user).initial, **given}, vm=vm, user=request.user)
+    if foreign := sorted(set(given) - set(form.fields)):
+        raise Invalid({field: [_("You may not say whose it is.")] for field in foreign})
     cleaned(form)
     params = {name: value for name, value in form.params().items() if name in given}
     return Status(202, enqueue(EditVm(vm, params), user=request.user))
@@ -136,16 +136,16 @@ def resize_disk(request: PersonRequest, uuid: UUID, target: str, wish: DiskResiz
 @router.get("/{uuid}/destinations", response={200: list[DestinationOut], 404: Problem})
 def list_destinations(request: PersonRequest, uuid: UUID, mode: str = Query("live")) -> Any:
     """Where it could move, and what speaks against each other host."""
-    require(request, "vms.migrate")
+    found = find(request, uuid, "vms.migrate")
     return [
         {
-            "host_id": found.host.pk,
-            "name": found.host.name,
-            "is_possible": found.is_possible,
-            "blockers": [str(text) for text in found.blockers],
-            "warnings": [str(text) for text in found.warnings],
+            "host_id": one.host.pk,
+            "name": one.host.name,
+            "is_possible": one.is_possible,
+            "blockers": [str(text) for text in one.blockers],
+            "warnings": [str(text) for text in one.warnings],
         }
-        for found in destinations(find(request, uuid), mode)
+        for one in destinations(found, mode)
     ]
 
 

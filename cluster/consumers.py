@@ -11,10 +11,12 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from access.models import User
-from access.rules import can, role_of, sees_everything, visible
+from access.rights import stamp
+from access.rules import can, everywhere, visible
 from access.sessions import people_of
 from cluster.doorkeeper import doorkeeper
 from jobs.models import Job
+from storage.models import Image, Pool
 from ui.live import group_name
 from vms import screens
 from vms.models import Vm
@@ -46,19 +48,32 @@ def may_watch(user: Any, topics: set[str]) -> set[str]:
 
     A VM's screen is for those who may open its console.
 
-    Two queries, however many topics are asked for.
+    Some queries, however many topics are asked for.
     """
     of_vms = {topic for topic in topics if VM_TOPIC.fullmatch(topic)}
-    if can(user, "vms.console"):
-        of_vms |= {topic for topic in topics if SCREEN_TOPIC.fullmatch(topic)}
-    vms = {topic.partition(".")[2] for topic in of_vms}
+    of_screens = {topic for topic in topics if SCREEN_TOPIC.fullmatch(topic)}
     jobs = {int(topic.removeprefix("job.")): topic for topic in topics if JOB_TOPIC.fullmatch(topic)}
-    seen_vms = visible(user, Vm.objects.filter(uuid__in=vms)).values_list("uuid", flat=True) if vms else ()
     seen_jobs = visible(user, Job.objects.filter(pk__in=jobs)).values_list("pk", flat=True) if jobs else ()
-    granted = {kind for kind, permission in PERMISSION.items() if can(user, permission)}
-    by_kind = {topic for topic in topics if KIND_TOPIC.fullmatch(topic) and topic.partition(".")[0] in granted}
-    seen = {str(uuid) for uuid in seen_vms}
-    return by_kind | {topic for topic in of_vms if topic.partition(".")[2] in seen} | {jobs[pk] for pk in seen_jobs}
+    by_kind = {topic for topic in topics if KIND_TOPIC.fullmatch(topic) and _may_hear(user, *topic.split("."))}
+    of_vms = _of_vms(user, of_vms, "vms.view") | _of_vms(user, of_screens, "vms.console")
+    return by_kind | of_vms | {jobs[pk] for pk in seen_jobs}
+
+
+def _of_vms(user: Any, topics: set[str], permission: str) -> set[str]:
+    """Those of topics about VMs whose VM this person has the permission on."""
+    by_uuid = {topic.partition(".")[2]: topic for topic in topics}
+    rows = visible(user, Vm.objects.filter(uuid__in=by_uuid), permission) if topics else Vm.objects.none()
+    return {by_uuid[str(uuid)] for uuid in rows.values_list("uuid", flat=True)}
+
+
+def _may_hear(user: Any, kind: str, key: str = "") -> bool:
+    """Of a kind in general: who sees any of it. Of one thing: who sees it."""
+    if kind not in PERMISSION:
+        return False
+    if not key or everywhere(user, PERMISSION[kind]):
+        return can(user, PERMISSION[kind])
+    model = {"pool": Pool, "image": Image}.get(kind)
+    return model is not None and visible(user, model._default_manager.filter(pk=int(key))).exists()
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
@@ -67,7 +82,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
     topics: set[str]
     heard: deque[float]
     session_key: str
-    role: str
+    rights: str
 
     async def connect(self) -> None:
         self.topics, self.heard = set(), deque(maxlen=MAX_MESSAGES)
@@ -76,7 +91,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         if person is None:
             await self.close(code=NOBODY)
             return
-        self.role = role_of(person)
+        self.rights = stamp(person)
         await self.accept()
         doorkeeper.let_in(self)
 
@@ -85,11 +100,11 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         return people_of({self.session_key}).get(self.session_key)
 
     async def look_again(self, person: User | None) -> None:
-        """From the doorkeeper. A page with another role now comes back by itself, and sees what it may see then."""
-        if person is None or role_of(person) != self.role:
+        """From the doorkeeper. A page with other rights now comes back by itself, and sees what it may see then."""
+        if person is None or stamp(person) != self.rights:
             doorkeeper.let_out(self)
             await self.close(code=NOBODY if person is None else CHANGED)
-        elif self.topics and not sees_everything(person):
+        elif self.topics and not everywhere(person, "vms.view"):
             await self.watch(await self.allowed(person, self.topics))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:

@@ -85,13 +85,14 @@ def hosts(user: Person, words: str) -> Iterator[Hit]:
 
 
 def pools(user: Person, words: str) -> Iterator[Hit]:
-    for pool in Pool.objects.filter(Q(name__icontains=words) | Q(target_path__icontains=words))[:EACH]:
+    match = Q(name__icontains=words) | Q(target_path__icontains=words)
+    for pool in visible(user, Pool.objects.filter(match))[:EACH]:
         yield Hit("database", pool.name, pool.get_kind_display(), pool.get_absolute_url())
 
 
 def images(user: Person, words: str) -> Iterator[Hit]:
     match = Q(name__icontains=words) | Q(os_name__icontains=words) | Q(volume_name__icontains=words)
-    for image in Image.objects.filter(match)[:EACH]:
+    for image in visible(user, Image.objects.filter(match))[:EACH]:
         yield Hit("disc", str(image), text.size(image.size_bytes), image.get_absolute_url())
 
 
@@ -110,7 +111,7 @@ def jobs(user: Person, words: str) -> Iterator[Hit]:
 
 def people(user: Person, words: str) -> Iterator[Hit]:
     match = Q(username__icontains=words) | Q(first_name__icontains=words) | Q(last_name__icontains=words)
-    for person in User.objects.filter(match)[:EACH]:
+    for person in visible(user, User.objects.filter(match))[:EACH]:
         url = f"{reverse('jobs:index')}?user={person.username}"
         yield Hit("user", person.username, f"{person.get_role_display()} · {_('their jobs')}", url)
 
@@ -121,7 +122,7 @@ KINDS: list[tuple[Promise, str, Any]] = [
     (gettext_lazy("Pools"), "storage.view", pools),
     (gettext_lazy("Images"), "storage.view", images),
     (gettext_lazy("Networks"), "hosts.view", networks),
-    (gettext_lazy("People"), "hosts.view", people),
+    (gettext_lazy("People"), "people.view", people),
     (gettext_lazy("Jobs"), "jobs.view", jobs),
 ]
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from access.reach import Reach
 from hosts.states import COLOUR, HostState, SetupStep, Transport
 from ui.addresses import address
 from virt.target import HostKey, Target
@@ -75,6 +76,8 @@ class Host(models.Model):
 
     watcher = models.CharField(max_length=100, blank=True)  # which watch process looks after it
     watcher_until = models.DateTimeField(null=True)
+
+    reach = Reach("hosts.view")
 
     class Meta:
         ordering = ["name"]
@@ -196,6 +199,8 @@ class Network(models.Model):
     mode = models.CharField(_("mode"), max_length=10, choices=NetworkMode.choices)
     spec = models.JSONField(default=dict)  # bridge, cidr, dhcp_start, dhcp_end, domain; {} if adopted
     created_at = models.DateTimeField(default=timezone.now)
+
+    reach = Reach("hosts.view")
 
     class Meta:
         ordering = ["name"]

@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from access.models import User
-from access.rules import Person, can
+from access.rules import Person, can, everywhere, is_somebody
 from jobs import record
 from jobs.errors import Refused
 from jobs.models import Job, JobLine
@@ -47,21 +47,25 @@ def _check_right(operation: Operation, user: User | None) -> None:
     if user is not None:
         reason = operation.refusal(user, operation.target)
         if reason is not None:
-            if not can(user, operation.permission):
+            if not operation.allowed_to(user, operation.target):
                 raise PermissionDenied
             raise Refused(reason)
 
 
 def may_cancel(user: Person, job: Job) -> bool:
     """Whoever may do the operation, and whoever started it, may cancel it."""
-    if not job.can_cancel:
+    if not job.can_cancel or not is_somebody(user):
         return False
     if job.user_id is not None and job.user_id == user.pk:
         return True
     try:
-        return can(user, by_name(job.operation).permission)
+        kind = by_name(job.operation)
     except Refused:  # an operation of another version
-        return can(user, "jobs.trace")
+        return everywhere(user, "access.manage")
+    if everywhere(user, kind.permission) or not can(user, kind.permission):
+        return everywhere(user, kind.permission)
+    target = kind.find(user, job.target_key) if job.target_key else None
+    return target is not None and kind.allowed_to(user, target)
 
 
 def cancel(job: Job, user: User | None) -> bool:

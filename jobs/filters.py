@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from access.models import User
-from access.rules import sees_everything
+from access.rules import everywhere
 from jobs.models import Job
 from jobs.operations import all_operations
 from jobs.states import ACTIVE, State
@@ -44,7 +44,7 @@ class JobFilter(forms.Form):
         super().__init__(*args, **kwargs)
         verbs = [(name, f"{kind.verb} ({name.partition('.')[0]})") for name, kind in all_operations().items()]
         self.fields["operation"].choices = [("", _("any operation")), *verbs]  # type: ignore[attr-defined]
-        if sees_everything(person):
+        if everywhere(person, "jobs.all"):
             names = list(User.objects.order_by("username").values_list("username", "username"))
             self.fields["user"].choices = [("", _("anybody")), ("-", "Drover"), *names]  # type: ignore[attr-defined]
         else:

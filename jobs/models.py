@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from access.reach import Reach
 from jobs.states import ACTIVE, COLOUR, State
 from ui.addresses import address
 
@@ -42,6 +43,8 @@ class Job(models.Model):
     heartbeat_at = models.DateTimeField(null=True)
     suspected_at = models.DateTimeField(null=True)  # its worker is silent since before this (jobs.care)
     attempt = models.PositiveSmallIntegerField(default=0)
+
+    reach = Reach("jobs.all", owner="user", has_target=True)
 
     class Meta:
         ordering = ["-id"]

@@ -6,7 +6,7 @@ from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from access.models import User
-from access.rules import can, visible
+from access.rules import can, everywhere, visible
 from audit import actions
 from jobs.errors import Refused, Text
 
@@ -44,11 +44,18 @@ class Operation:
     @classmethod
     def refusal(cls, user: User, target: Any) -> Text | None:
         """Why this person may not do this to this object now, or None. Database only: it draws the buttons."""
-        if not can(user, cls.permission):
+        if not cls.allowed_to(user, target):
             return _("You have no right to do this.")
         if cls.allowed_states is not None and target.state not in cls.allowed_states:
             return _("Not possible while it is %(state)s.") % {"state": target.get_state_display()}
         return None
+
+    @classmethod
+    def allowed_to(cls, user: User, target: Any) -> bool:
+        """Whether this person may do this to this object, at another time perhaps. No object: to anything at all."""
+        if target is None:
+            return everywhere(user, cls.permission)
+        return can(user, cls.permission, target)
 
     @classmethod
     def find(cls, user: User | None, key: str) -> Any:

@@ -58,6 +58,7 @@ NUMBERED = {  # what a number stands for: the rooms above are looked up by name
     "image": "storage.Image",
     "iso": "storage.Image",
     "owner": "access.User",
+    "group": "access.Group",
 }
 UNSHOWN = frozenset({"secret"})  # a reference that is of no use to anybody
 

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from access.reach import Reach
 from hosts.models import Host
 from ui.addresses import address
 
@@ -34,6 +35,8 @@ class Pool(models.Model):
     is_shared = models.BooleanField(default=False)  # the same content on every host
     autostart = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
+
+    reach = Reach("storage.view", pool="pk")
 
     class Meta:
         ordering = ["name"]
@@ -97,6 +100,8 @@ class Volume(models.Model):
     seen_at = models.DateTimeField(default=timezone.now)
     missing_since = models.DateTimeField(null=True)
 
+    reach = Reach("storage.view", pool="pool")
+
     class Meta:
         ordering = ["name"]
         indexes = [models.Index(fields=["path"]), models.Index(fields=["backing_path"])]
@@ -149,6 +154,8 @@ class Image(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="images")
     created_at = models.DateTimeField(default=timezone.now)
 
+    reach = Reach("storage.view", pool="pool")
+
     class Meta:
         ordering = ["name", "-created_at"]
         constraints = [models.UniqueConstraint(fields=["name", "version"], name="image_version_once")]
@@ -182,6 +189,8 @@ class Upload(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     touched_at = models.DateTimeField(default=timezone.now)
     job = models.ForeignKey("jobs.Job", null=True, on_delete=models.SET_NULL, related_name="+")
+
+    reach = Reach("storage.images", owner="user")
 
     @property
     def percent(self) -> float:

@@ -3,13 +3,13 @@
 import uuid as uuid_module
 
 from django.http import HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from access.addresses import client_address
-from access.rules import PersonRequest, permission_required, visible
+from access.rules import PersonRequest, find, permission_required
 from ui.policy import POLICY
 from vms import consoles
 from vms.models import ConsoleKind, Vm
@@ -19,7 +19,7 @@ SERIAL_STYLE = "style-src 'self' 'unsafe-inline'"
 
 
 def find_vm(request: PersonRequest, uuid: uuid_module.UUID) -> Vm:
-    return get_object_or_404(visible(request.user, Vm.objects.select_related("host", "job")), uuid=uuid)
+    return find(request.user, Vm.objects.select_related("host", "job"), "vms.console", uuid=uuid)
 
 
 def kind_of(request: PersonRequest) -> str:
@@ -28,7 +28,7 @@ def kind_of(request: PersonRequest) -> str:
 
 
 @require_GET
-@permission_required("vms.console")
+@permission_required("vms.view")
 def console(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
     vm, kind = find_vm(request, uuid), kind_of(request)
     context = {
@@ -44,13 +44,13 @@ def console(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
 
 
 @require_GET
-@permission_required("vms.console")
+@permission_required("vms.view")
 def console_head(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
     return render(request, "vms/_console_head.html", {"vm": find_vm(request, uuid)})
 
 
 @require_POST
-@permission_required("vms.console")
+@permission_required("vms.view")
 def console_ticket(request: PersonRequest, uuid: uuid_module.UUID) -> JsonResponse:
     """A ticket for the console process, valid 30 s and once; 409 with the reason if there is nothing to connect to."""
     vm = find_vm(request, uuid)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.models import User
-from access.rules import sees_everything
+from access.rules import everywhere
 from hosts.models import Host, Network, NetworkOnHost
 from hosts.states import HostState
 from storage import images
@@ -228,7 +228,7 @@ class CreateForm(forms.Form):
             self.fields[field].choices = options  # type: ignore[attr-defined]
         families = choices["image"][0][1]
         self.fields["image"].initial = families[0][0] if isinstance(families, list) else ""
-        if not sees_everything(user):
+        if not everywhere(user, "people.view"):
             del self.fields["owner"]
         sources = source_choices()
         first = {"source": usual_source(sources)}

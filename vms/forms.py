@@ -9,7 +9,8 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from access.models import User
+from access.models import Group, User
+from access.rules import everywhere
 from ui import text
 from virt import names
 from vms.checks import clean_tags, name_problem, words
@@ -93,6 +94,9 @@ class RenameForm(forms.Form):
         return name
 
 
+WHOSE = ("owner", "group")
+
+
 class EditForm(forms.Form):
     title = forms.CharField(label=gettext_lazy("Title"), required=False, max_length=300)
     description = forms.CharField(
@@ -108,11 +112,22 @@ class EditForm(forms.Form):
         empty_label=gettext_lazy("nobody"),
     )
 
-    def __init__(self, data: Any = None, *, vm: Vm) -> None:
-        now = {"title": vm.title, "description": vm.description, "owner": vm.owner_id}
+    group = forms.ModelChoiceField(
+        label=gettext_lazy("Group"),
+        queryset=Group.objects.all(),
+        required=False,
+        empty_label=gettext_lazy("no group"),
+        help_text=gettext_lazy("Its managers may do with the VM what an operator may."),
+    )
+
+    def __init__(self, data: Any = None, *, vm: Vm, user: User) -> None:
+        now = {"title": vm.title, "description": vm.description, "owner": vm.owner_id, "group": vm.group_id}
         super().__init__(data, initial={**now, "tags": [tag.name for tag in vm.tags.all()]})
         people = User.objects.filter(Q(is_active=True) | Q(pk=vm.owner_id)).order_by("username")
         self.fields["owner"].queryset = people  # type: ignore[attr-defined]
+        if not everywhere(user, "vms.change"):  # whose it is decides who may do what with it
+            for field in WHOSE:
+                del self.fields[field]
 
     def _checked(self, field: str, check: Any) -> str:
         try:
@@ -127,8 +142,8 @@ class EditForm(forms.Form):
         return self._checked("description", names.check_description)
 
     def params(self) -> dict[str, Any]:
-        owner = self.cleaned_data["owner"]
-        return {**self.cleaned_data, "owner": None if owner is None else owner.pk}
+        whose = {name: getattr(self.cleaned_data[name], "pk", None) for name in WHOSE if name in self.cleaned_data}
+        return {**self.cleaned_data, **whose}
 
 
 class ResizeForm(forms.Form):

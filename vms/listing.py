@@ -45,6 +45,7 @@ ROW_FIELDS = (
     "host__seen_at",
     "host__maintenance",
     "owner__username",
+    "group",
     "job__title",
     "job__state",
     "job__percent",

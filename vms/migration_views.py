@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from access.rules import PersonRequest, permission_required, visible
+from access.rules import PersonRequest, find, permission_required, visible
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
@@ -25,8 +25,8 @@ SHOWN = 8  # hosts on a page of the dialog
 REASONS = 4
 
 
-def find_vm(request: PersonRequest, uuid: uuid_module.UUID) -> Vm:
-    return get_object_or_404(visible(request.user, Vm.objects.select_related("host", "job")), uuid=uuid)
+def find_vm(request: PersonRequest, uuid: uuid_module.UUID, permission: str = "") -> Vm:
+    return find(request.user, Vm.objects.select_related("host", "job"), permission, uuid=uuid)
 
 
 def modes_for(vm: Vm) -> list[str]:
@@ -37,9 +37,9 @@ def modes_for(vm: Vm) -> list[str]:
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("vms.migrate")
+@permission_required("vms.view")
 def migrate(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
-    vm = find_vm(request, uuid)
+    vm = find_vm(request, uuid, "vms.migrate")
     modes = modes_for(vm)
     asked = request.POST if request.method == "POST" else request.GET
     mode = asked.get("mode") if asked.get("mode") in modes else modes[0]
@@ -120,5 +120,5 @@ def migration_series(request: PersonRequest, uuid: uuid_module.UUID, pk: int) ->
     """The samples of a migration kept so far, for its curve."""
     vm = find_vm(request, uuid)
     mine = Job.objects.filter(operation=MigrateVm.name, target_key=str(vm.uuid))
-    job = get_object_or_404(visible(request.user, mine), pk=pk)
+    job = find(request.user, mine, pk=pk)
     return JsonResponse({"series": job.series, "active": job.is_active})

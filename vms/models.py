@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.models import Group
+from access.reach import Reach
 from hosts.models import Host
 from storage.models import Image
 from vms.states import ALIVE, COLOUR, VmState
@@ -74,6 +75,8 @@ class Vm(models.Model):
 
     first_boot = models.JSONField(default=dict)  # how it was made; no secret
     job = models.ForeignKey("jobs.Job", null=True, on_delete=models.SET_NULL, related_name="+")  # in progress
+
+    reach = Reach("vms.view", owner="owner", vm="pk", group="group")
 
     class Meta:
         ordering = ["name", "id"]
@@ -208,6 +211,8 @@ class ConsoleSession(models.Model):
     host_name = models.CharField(max_length=64, blank=True)
     bytes_to_guest = models.BigIntegerField(default=0)
     bytes_from_guest = models.BigIntegerField(default=0)
+
+    reach = Reach("jobs.all", owner="user", vm="vm", group="vm__group")
 
     class Meta:
         ordering = ["-id"]

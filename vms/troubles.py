@@ -59,7 +59,7 @@ def _duplicate(vm: Vm, user: User) -> list[Trouble]:
             is_danger=True,
         )
         for presence in alive
-        if can(user, "vms.power")
+        if can(user, "vms.power", vm)
     ]
     names = ", ".join(str(presence.host) for presence in alive)
     text = _(
@@ -73,7 +73,7 @@ def _nowhere(vm: Vm, user: User) -> list[Trouble]:
     if vm.observed_state == VmState.CREATING or (vm.missing_since is None and vm.host is not None):
         return []
     ways = []
-    if can(user, "vms.delete"):
+    if can(user, "vms.delete", vm):
         ways.append(Way(_("Forget it…"), reverse("vms:forget", args=[vm.uuid]), is_danger=True))
     where = _("It was last seen on %(host)s.") % {"host": vm.host} if vm.host else ""
     text = _(
@@ -105,7 +105,7 @@ def _creating(vm: Vm, user: User) -> list[Trouble]:
     if job is not None and job.is_active:
         return [Trouble("info", _("Being made"), _("The job waits for its turn."), job=job)]
     ways = []
-    if can(user, "vms.delete"):
+    if can(user, "vms.delete", vm):
         ways.append(Way(_("Forget it…"), reverse("vms:forget", args=[vm.uuid]), is_danger=True))
     text = _("Making it failed, and its host could not be cleaned up; the job's log names what is left there.")
     return [Trouble("danger", _("Not made"), text, ways, job)]
@@ -125,7 +125,7 @@ def _last_job(vm: Vm, user: User) -> list[Trouble]:
     """The last job failed in a way that leaves a person a choice."""
     rows = Job.objects.filter(target_kind="vm", target_key=str(vm.uuid)).order_by("-pk")
     job = visible(user, rows).first()
-    if job is None or job.state != State.FAILED or not can(user, "vms.power"):
+    if job is None or job.state != State.FAILED or not can(user, "vms.power", vm):
         return []
     result: dict[str, Any] = job.result
     if job.operation == "vms.shutdown" and result.get("choice") == "off" and vm.is_alive:

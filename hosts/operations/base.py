@@ -6,7 +6,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.models import User
-from access.rules import can
 from hosts.models import Host
 from hosts.states import HostState
 from jobs.errors import Refused, Text
@@ -33,7 +32,7 @@ class HostOperation(Operation):
 
     @classmethod
     def refusal(cls, user: User, target: Any) -> Text | None:
-        if can(user, cls.permission) and cls.allowed_states is not None and target.state not in cls.allowed_states:
+        if cls.allowed_to(user, target) and cls.allowed_states is not None and target.state not in cls.allowed_states:
             return WHILE[HostState(target.state)]
         reason = super().refusal(user, target)
         if reason is None and cls.for_managed is not None and target.is_managed != cls.for_managed:

@@ -5,10 +5,10 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from access.rules import PersonRequest, can, permission_required, visible
+from access.rules import PersonRequest, can, everywhere, find, permission_required, visible
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
@@ -44,7 +44,7 @@ def images(request: PersonRequest) -> HttpResponse:
         image.active_job = context["jobs"].get(image.pk)  # type: ignore[attr-defined]
     if is_partial(request) and "whole" not in request.GET:
         return render(request, "storage/_image_table.html", context)
-    context |= {"can_import": can(request.user, "storage.images"), "any_image": Image.objects.exists()}
+    context |= {"can_import": everywhere(request.user, "storage.images"), "any_image": Image.objects.exists()}
     return render(request, "storage/images.html", context)
 
 
@@ -54,8 +54,8 @@ def _active_jobs(rows: Any) -> dict[int, Job]:
     return {int(job.target_key): job for job in jobs}
 
 
-def _image(request: PersonRequest, pk: int) -> Image:
-    return get_object_or_404(visible(request.user, Image.objects.select_related("pool", "host", "owner")), pk=pk)
+def _image(request: PersonRequest, pk: int, permission: str = "") -> Image:
+    return find(request.user, Image.objects.select_related("pool", "host", "owner"), permission, pk=pk)
 
 
 @require_GET
@@ -85,12 +85,12 @@ def _about(request: PersonRequest, found: Image) -> dict[str, Any]:
         "jobs": jobs.select_related("user")[:8],
         "upload": Upload.objects.filter(image=found).first(),
         "chunk_bytes": uploads.CHUNK_BYTES,
-        "can_import": can(request.user, "storage.images"),
+        "can_import": can(request.user, "storage.images", found),
     }
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("storage.images")
+@permission_required("storage.images", on_all=True)
 def import_image(request: PersonRequest) -> HttpResponse:
     """A page with three ways in: an address, a file from this computer, a file in a pool."""
     source = request.GET.get("from", "url")
@@ -124,9 +124,9 @@ def _import_form(request: PersonRequest, source: str) -> ImageForm:
 
 
 @require_POST
-@permission_required("storage.images")
+@permission_required("storage.view")
 def retry(request: PersonRequest, pk: int) -> HttpResponse:
-    found = _image(request, pk)
+    found = _image(request, pk, "storage.images")
     try:
         return job_response(request, operations.retry(request.user, found))
     except Refused as refused:
@@ -134,9 +134,9 @@ def retry(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("storage.images")
+@permission_required("storage.view")
 def edit(request: PersonRequest, pk: int) -> HttpResponse:
-    found = _image(request, pk)
+    found = _image(request, pk, "storage.images")
     values = {field: getattr(found, field) for field in catalogue.EDITABLE}
     form = EditImageForm(request.POST or None, initial=values)
     if form.is_bound and form.is_valid():
@@ -149,9 +149,9 @@ def edit(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("storage.images")
+@permission_required("storage.view")
 def delete(request: PersonRequest, pk: int) -> HttpResponse:
-    found = _image(request, pk)
+    found = _image(request, pk, "storage.images")
     refusal = ""
     if request.method == "POST":
         params = {"keep_file": request.POST.get("keep_file") == "on"}

@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from access.rules import PersonRequest, can, permission_required, visible
+from access.rules import PersonRequest, can, everywhere, find, permission_required, visible
 from hosts.models import Host
 from jobs.engine import enqueue
 from jobs.errors import Refused
@@ -63,7 +63,7 @@ def index(request: PersonRequest) -> HttpResponse:
     }
     if is_partial(request) and "whole" not in request.GET:
         return render(request, "storage/_matrix.html", context)
-    context |= {"can_manage": can(request.user, "storage.manage"), "any_pool": Pool.objects.exists()}
+    context |= {"can_manage": everywhere(request.user, "storage.manage"), "any_pool": Pool.objects.exists()}
     return render(request, "storage/index.html", context)
 
 
@@ -83,8 +83,8 @@ def pool(request: PersonRequest, pk: int) -> HttpResponse:
     return render(request, "storage/pool.html", context)
 
 
-def _pool(request: PersonRequest, pk: int) -> Pool:
-    return get_object_or_404(visible(request.user, Pool.objects.all()), pk=pk)
+def _pool(request: PersonRequest, pk: int, permission: str = "") -> Pool:
+    return find(request.user, Pool.objects.all(), permission, pk=pk)
 
 
 def _about(request: PersonRequest, found: Pool) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _about(request: PersonRequest, found: Pool) -> dict[str, Any]:
         "cells": Paginator(cells, CELLS_PER_PAGE).get_page(request.GET.get("hosts")),
         "has_search": len(row.cells) > CELLS_PER_PAGE,
         "host_query": words,
-        "can_manage": can(request.user, "storage.manage"),
+        "can_manage": can(request.user, "storage.manage", found),
         "missing_hosts": managed_hosts().exclude(pools__pool=found).exists(),
         "full": matrix.FULL_PERCENT,
         "very_full": matrix.VERY_FULL_PERCENT,
@@ -122,11 +122,11 @@ def _volumes(request: PersonRequest, found: Pool) -> dict[str, Any]:
     users = usage.users_of(page.object_list)
     for row in page.object_list:
         row.users = users[row.pk]  # type: ignore[attr-defined]
-    return {"pool": found, "page": page, "query": words, "can_manage": can(request.user, "storage.manage")}
+    return {"pool": found, "page": page, "query": words, "can_manage": can(request.user, "storage.manage", found)}
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("storage.manage")
+@permission_required("storage.manage", on_all=True)
 def add_pool(request: PersonRequest) -> HttpResponse:
     """The dialog that defines a pool on hosts."""
     asked = request.POST.get("kind") or request.GET.get("kind") or ""
@@ -152,10 +152,10 @@ def _typed(request: PersonRequest) -> dict[str, Any]:
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("storage.manage")
+@permission_required("storage.view")
 def add_hosts(request: PersonRequest, pk: int) -> HttpResponse:
     """The dialog that makes a pool present on more hosts."""
-    found = _pool(request, pk)
+    found = _pool(request, pk, "storage.manage")
     form = HostsForm(request.POST or None, hosts=managed_hosts().exclude(pools__pool=found))
     if request.method == "POST" and form.is_valid():
         hosts = [host.pk for host in form.cleaned_data["hosts"]]
@@ -170,10 +170,10 @@ def add_hosts(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@permission_required("storage.manage")
+@permission_required("storage.view")
 def retry(request: PersonRequest, pk: int) -> HttpResponse:
     """Define the pool again on every host where it failed or is missing."""
-    found = _pool(request, pk)
+    found = _pool(request, pk, "storage.manage")
     failed = found.presences.filter(Q(seen_at=None) | Q(missing_since__isnull=False))
     hosts = list(failed.values_list("host_id", flat=True))
     try:
@@ -184,12 +184,12 @@ def retry(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@permission_required("storage.manage")
+@permission_required("storage.view")
 def act(request: PersonRequest, pk: int, host_pk: int, verb: str) -> HttpResponse:
     """One verb for the pool on one host."""
     if verb not in VERBS:
         raise Http404
-    found = _pool(request, pk)
+    found = _pool(request, pk, "storage.manage")
     kind, params = VERBS[verb]
     try:
         job = enqueue(kind(found, {**params, "host": host_pk}), user=request.user)
@@ -199,10 +199,10 @@ def act(request: PersonRequest, pk: int, host_pk: int, verb: str) -> HttpRespons
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("storage.manage")
+@permission_required("storage.view")
 def remove(request: PersonRequest, pk: int) -> HttpResponse:
     """The dialog that removes a pool from some hosts, or from all and from Drover."""
-    found = _pool(request, pk)
+    found = _pool(request, pk, "storage.manage")
     there = Host.objects.filter(pools__pool=found).order_by("name")
     form = HostsForm(request.POST or None, hosts=there)
     if request.method == "POST" and form.is_valid():
@@ -221,10 +221,10 @@ def remove(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@permission_required("storage.manage")
+@permission_required("storage.view")
 def forget(request: PersonRequest, pk: int) -> HttpResponse:
     """Drop a pool that no host has."""
-    found = _pool(request, pk)
+    found = _pool(request, pk, "storage.manage")
     try:
         job = enqueue(operations.RemovePool(found, {"forget": True}), user=request.user)
     except Refused as refused:

@@ -51,7 +51,7 @@ def _upload(request: PersonRequest, pk: UUID) -> Upload:
 
 
 @require_POST
-@permission_required("storage.images")
+@permission_required("storage.images", on_all=True)
 def begin(request: PersonRequest) -> HttpResponse:
     """The form without the file, but with its name and size."""
     form = UploadForm(request.POST)
@@ -69,7 +69,7 @@ def begin(request: PersonRequest) -> HttpResponse:
 
 
 @require_GET
-@permission_required("storage.images")
+@permission_required("storage.images", on_all=True)
 def state(request: PersonRequest, pk: UUID) -> HttpResponse:
     """How far it is: what the browser asks before it goes on. One that has ended is no error: it has arrived."""
     mine = Upload.objects.filter(user=request.user, pk=pk).select_related("image", "job").first()
@@ -77,7 +77,7 @@ def state(request: PersonRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
-@permission_required("storage.images")
+@permission_required("storage.images", on_all=True)
 def send(request: PersonRequest, pk: UUID) -> HttpResponse:
     """One part; its place in the file is in the header Upload-Offset."""
     upload = _upload(request, pk)
@@ -101,7 +101,7 @@ def send(request: PersonRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
-@permission_required("storage.images")
+@permission_required("storage.images", on_all=True)
 def resume(request: PersonRequest, pk: UUID) -> HttpResponse:
     """Start the worker's end again; answers where to go on."""
     upload = _upload(request, pk)
@@ -114,7 +114,7 @@ def resume(request: PersonRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
-@permission_required("storage.images")
+@permission_required("storage.images", on_all=True)
 def give_up(request: PersonRequest, pk: UUID) -> HttpResponse:
     """Cancel what runs; what is stored is removed."""
     upload = _upload(request, pk)

@@ -4,10 +4,9 @@ from typing import Any
 
 from django.forms import Form
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods, require_POST
 
-from access.rules import PersonRequest, permission_required, visible
+from access.rules import PersonRequest, find, permission_required
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.operations import Operation
@@ -21,7 +20,7 @@ from ui.htmx import job_response, note_response, render_dialog
 
 
 def _volume(request: PersonRequest, pk: int) -> Volume:
-    return get_object_or_404(visible(request.user, Volume.objects.select_related("pool", "host")), pk=pk)
+    return find(request.user, Volume.objects.select_related("pool", "host"), "storage.manage", pk=pk)
 
 
 def _answer(
@@ -37,9 +36,9 @@ def _answer(
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("storage.manage")
+@permission_required("storage.view")
 def add_volume(request: PersonRequest, pk: int) -> HttpResponse:
-    pool = get_object_or_404(visible(request.user, Pool.objects.all()), pk=pk)
+    pool = find(request.user, Pool.objects.all(), "storage.manage", pk=pk)
     form = VolumeForm(request.POST or None, pool=pool, hosts=hosts_with_pool(pool).order_by("name"))
     operation = None
     if form.is_bound and form.is_valid():
@@ -51,7 +50,7 @@ def add_volume(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("storage.manage")
+@permission_required("storage.view")
 def resize(request: PersonRequest, pk: int) -> HttpResponse:
     volume = _volume(request, pk)
     form = SizeForm(
@@ -64,7 +63,7 @@ def resize(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("storage.manage")
+@permission_required("storage.view")
 def copy(request: PersonRequest, pk: int) -> HttpResponse:
     volume = _volume(request, pk)
     stem, dot, ending = volume.name.rpartition(".")
@@ -76,7 +75,7 @@ def copy(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("storage.manage")
+@permission_required("storage.view")
 def delete(request: PersonRequest, pk: int) -> HttpResponse:
     volume = _volume(request, pk)
     form = Form(request.POST or None)
@@ -86,7 +85,7 @@ def delete(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@permission_required("storage.manage")
+@permission_required("storage.view")
 def forget(request: PersonRequest, pk: int) -> HttpResponse:
     volume = _volume(request, pk)
     try:

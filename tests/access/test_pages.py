@@ -70,10 +70,12 @@ def test_password(admin_client: Client, admin: User) -> None:
     assert admin.check_password("battery staple")
 
 
-def test_errors_have_pages_of_their_own(client: Client, lab_user: User) -> None:
+def test_errors_have_pages_of_their_own(client: Client, lab_user: User, operator: User) -> None:
+    client.force_login(operator)
+    assert "You may not do this" in client.get("/hosts/add").content.decode()
     client.force_login(lab_user)
     assert "There is nothing here" in client.get("/no/such/page").content.decode()
-    assert "You may not see this" in client.get("/hosts/").content.decode()
+    assert "There is nothing here" in client.get("/hosts/").content.decode()
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(lab_user)
     assert "The form was too old" in strict.post("/profile/theme", {"theme": "dark"}).content.decode()

@@ -49,7 +49,7 @@ def test_who_owns_vms_sees_those_and_no_host(client: Client, lab_user: User, sma
     assert "mine" in page
     assert "not-mine" not in page
     assert "vmhost1" not in page
-    assert client.get("/overview/map").status_code == 403
+    assert client.get("/overview/map").status_code == 404
     assert client.get("/overview/figures").status_code == 200
 
 

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from access.models import Role, User
-from access.rules import PERMISSIONS
+from access.roles import PERMISSIONS
 from cluster.consumers import may_watch
 from cluster.watch.screens import Screens
 from tests.cluster.test_live import socket
@@ -123,6 +123,7 @@ def test_only_who_may_open_the_console(client: Client, monkeypatch: pytest.Monke
     for person, status in ((owner, 200), (stranger, 404)):
         client.force_login(person)
         assert client.get(reverse("vms:screen", args=[vm.uuid])).status_code == status
+    owner.refresh_from_db()
     monkeypatch.setitem(PERMISSIONS, Role.USER.value, frozenset({"vms.view"}))
     client.force_login(owner)
     assert may_watch(owner, {topic}) == set()

@@ -57,7 +57,7 @@ def test_operators_have_no_buttons_either(as_operator: Client, names: dict[str, 
 
 @pytest.mark.parametrize("path", LOOK + MANAGE)
 def test_lab_users_see_no_host(as_lab_user: Client, names: dict[str, int], path: str) -> None:
-    assert as_lab_user.get(path.format(**names)).status_code == 403
+    assert as_lab_user.get(path.format(**names)).status_code == 404
 
 
 @pytest.mark.parametrize("path", LOOK + MANAGE + POSTS)

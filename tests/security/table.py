@@ -3,16 +3,33 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.security.world import PEOPLE as PEOPLE_OF_THE_WORLD
 from tests.security.world import World
 
-# Who may: each level holds the next.
-OPEN, LOGIN, OWN, OPERATOR, ADMIN = "open", "login", "own", "operator", "administrator"
-ALLOWED = {
-    OPEN: {"anonymous", "stranger", "owner", "operator", "administrator"},
-    LOGIN: {"stranger", "owner", "operator", "administrator"},
-    OWN: {"owner", "operator", "administrator"},  # the owner's own VM or job; strangers are told it is not there
-    OPERATOR: {"operator", "administrator"},
-    ADMIN: {"administrator"},
+# Who may. Who is not in the first set is told that there is nothing (404), but those of the second see it and may not
+# change it (403). Nobody without a login gets further than to it.
+OPEN, LOGIN, OWN, USE, CHANGE, MOVE = "open", "login", "own", "use", "change", "move"
+LOOK, OPERATOR, ADMIN = "look", "operator", "admin"
+TEACH, GROUPS, PEOPLE, GIVE = "teach", "groups", "people", "give"
+ALL = frozenset(PEOPLE_OF_THE_WORLD) - {"anonymous"}
+READERS = frozenset({"operator", "auditor", "administrator"})
+OPERATORS = frozenset({"operator", "administrator"})
+ADMINISTRATOR = frozenset({"administrator"})
+THEIRS = frozenset({"owner", "manager"})
+ALLOWED: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    OPEN: (ALL | {"anonymous"}, frozenset()),
+    LOGIN: (ALL, frozenset()),
+    OWN: (READERS | THEIRS, frozenset()),  # the owner's own VM, which is in the manager's group
+    USE: (OPERATORS | THEIRS, frozenset({"auditor"})),
+    CHANGE: (OPERATORS | {"manager"}, frozenset({"owner", "auditor"})),
+    MOVE: (OPERATORS, THEIRS | {"auditor"}),
+    LOOK: (READERS, frozenset()),
+    OPERATOR: (OPERATORS, frozenset({"auditor"})),
+    ADMIN: (ADMINISTRATOR, frozenset({"operator", "auditor"})),
+    GROUPS: (READERS | {"manager"}, frozenset()),
+    TEACH: (ADMINISTRATOR, frozenset({"operator", "auditor", "manager"})),
+    PEOPLE: (ADMINISTRATOR | {"auditor"}, frozenset()),
+    GIVE: (ADMINISTRATOR, frozenset({"auditor"})),
 }
 GET, POST, BOTH, ANY = ("GET",), ("POST",), ("GET", "POST"), ("GET", "POST", "PUT", "DELETE")
 PUT, PATCH, DELETE = ("PUT",), ("PATCH",), ("DELETE",)
@@ -29,8 +46,12 @@ class Row:
     only: frozenset[str] = field(default_factory=frozenset)  # fewer people than the level: one's own things
 
     @property
-    def allowed(self) -> set[str]:
-        return set(self.only) or ALLOWED[self.who]
+    def allowed(self) -> frozenset[str]:
+        return self.only or ALLOWED[self.who][0]
+
+    def refusal(self, person: str) -> int:
+        """The status for somebody who may not."""
+        return 403 if person in ALLOWED[self.who][1] else 404
 
     def values(self, world: World) -> list[Any]:
         found = []
@@ -62,7 +83,7 @@ TABLE: dict[str, Row] = {
     "cluster:overview": Row(LOGIN, GET),
     "cluster:figures": Row(LOGIN, GET),
     "cluster:attention": Row(LOGIN, GET),
-    "cluster:map": Row(OPERATOR, GET),
+    "cluster:map": Row(LOOK, GET),
     "cluster:search": Row(LOGIN, GET, query="q=web"),
     "cluster:healthz": Row(OPEN, GET),
     "cluster:jsi18n": Row(LOGIN, GET),
@@ -79,22 +100,22 @@ TABLE: dict[str, Row] = {
     "jobs:state": one(OWN, GET, "job.pk"),
     "jobs:log": one(OWN, GET, "job.pk"),
     "jobs:parts": one(OWN, GET, "job.pk"),
-    "jobs:cancel": one(OWN, POST, "job.pk"),
-    "hosts:index": Row(OPERATOR, GET),
+    "jobs:cancel": one(USE, POST, "job.pk"),
+    "hosts:index": Row(LOOK, GET),
     "hosts:add": Row(ADMIN, BOTH),
-    "hosts:cluster": Row(OPERATOR, GET),
+    "hosts:cluster": Row(LOOK, GET),
     "hosts:trust": Row(ADMIN, BOTH),
     "hosts:encryption": Row(ADMIN, BOTH),
     "hosts:common_cpu": Row(ADMIN, POST),
-    "hosts:networks": Row(OPERATOR, GET),
+    "hosts:networks": Row(LOOK, GET),
     "hosts:network_add": Row(ADMIN, BOTH),
-    "hosts:network": one(OPERATOR, GET, "network.pk"),
+    "hosts:network": one(LOOK, GET, "network.pk"),
     "hosts:network_define_missing": one(ADMIN, POST, "network.pk"),
     "hosts:network_change": Row(ADMIN, BOTH, ("network.pk", "=stop")),
-    "hosts:detail": host(OPERATOR, GET),
-    "hosts:charts": host(OPERATOR, GET),
+    "hosts:detail": host(LOOK, GET),
+    "hosts:charts": host(LOOK, GET),
     "hosts:menu": host(ADMIN, GET),
-    "hosts:networks_of": host(OPERATOR, GET),
+    "hosts:networks_of": host(LOOK, GET),
     "hosts:setup": one(ADMIN, GET, "new_host.pk"),
     "hosts:probe": one(ADMIN, POST, "new_host.pk"),
     "hosts:pin": one(ADMIN, POST, "new_host.pk"),
@@ -102,7 +123,7 @@ TABLE: dict[str, Row] = {
     "hosts:try_login": one(ADMIN, POST, "new_host.pk"),
     "hosts:preflight": one(ADMIN, POST, "new_host.pk"),
     "hosts:accept": one(ADMIN, POST, "new_host.pk"),
-    "hosts:checks": host(OPERATOR, GET),
+    "hosts:checks": host(LOOK, GET),
     "hosts:edit": host(ADMIN, BOTH),
     "hosts:maintenance": host(ADMIN, BOTH),
     "hosts:evacuate": host(ADMIN, BOTH),
@@ -111,24 +132,24 @@ TABLE: dict[str, Row] = {
     "hosts:let_in": host(ADMIN, BOTH),
     "hosts:remove": host(ADMIN, BOTH),
     "hosts:act": host(ADMIN, POST, "=refresh"),
-    "storage:index": Row(OPERATOR, GET),
+    "storage:index": Row(LOOK, GET),
     "storage:add_pool": Row(ADMIN, BOTH),
-    "storage:pool": one(OPERATOR, GET, "pool.pk"),
-    "storage:volumes": one(OPERATOR, GET, "pool.pk"),
+    "storage:pool": one(LOOK, GET, "pool.pk"),
+    "storage:volumes": one(LOOK, GET, "pool.pk"),
     "storage:add_volume": one(ADMIN, BOTH, "pool.pk"),
     "storage:add_hosts": one(ADMIN, BOTH, "pool.pk"),
     "storage:retry_pool": one(ADMIN, POST, "pool.pk"),
     "storage:remove_pool": one(ADMIN, BOTH, "pool.pk"),
     "storage:forget_pool": one(ADMIN, POST, "pool.pk"),
     "storage:act": Row(ADMIN, POST, ("pool.pk", "host.pk", "=refresh")),
-    "storage:on_host": host(OPERATOR, GET),
+    "storage:on_host": host(LOOK, GET),
     "storage:resize_volume": one(ADMIN, BOTH, "volume.pk"),
     "storage:copy_volume": one(ADMIN, BOTH, "volume.pk"),
     "storage:forget_volume": one(ADMIN, POST, "volume.pk"),
     "storage:delete_volume": one(ADMIN, BOTH, "volume.pk"),
-    "storage:images": Row(OPERATOR, GET),
+    "storage:images": Row(LOOK, GET),
     "storage:import": Row(OPERATOR, BOTH),
-    "storage:image": one(OPERATOR, GET, "image.pk"),
+    "storage:image": one(LOOK, GET, "image.pk"),
     "storage:retry_image": one(OPERATOR, POST, "image.pk"),
     "storage:edit_image": one(OPERATOR, BOTH, "image.pk"),
     "storage:delete_image": one(OPERATOR, BOTH, "image.pk"),
@@ -139,7 +160,7 @@ TABLE: dict[str, Row] = {
     "storage:give_up_upload": Row(OPERATOR, POST, ("upload.pk",), only=MINE),
     "vms:index": Row(LOGIN, GET),
     "vms:options": Row(LOGIN, GET, query="kind=owner&owner=o"),
-    "vms:on_host": host(OPERATOR, GET),
+    "vms:on_host": host(LOOK, GET),
     "vms:bulk": Row(LOGIN, BOTH, ("=start",)),
     "vms:create": Row(OPERATOR, BOTH),
     "vms:placement": Row(OPERATOR, POST),
@@ -153,33 +174,33 @@ TABLE: dict[str, Row] = {
     "vms:definition": vm(OWN, GET),
     "vms:jobs": vm(OWN, GET),
     "vms:charts": vm(OWN, GET),
-    "vms:act": vm(OWN, POST, "=pause"),
-    "vms:confirm": vm(OWN, GET, query="verb=reset"),
-    "vms:rename": vm(OPERATOR, BOTH),
-    "vms:edit": vm(OPERATOR, BOTH),
-    "vms:resize": vm(OPERATOR, BOTH),
-    "vms:disk": vm(OPERATOR, BOTH, "=vda"),
-    "vms:delete": vm(OPERATOR, BOTH),
-    "vms:forget": vm(OPERATOR, BOTH),
-    "vms:start_anyway": vm(OWN, BOTH),
+    "vms:act": vm(USE, POST, "=pause"),
+    "vms:confirm": vm(USE, GET, query="verb=reset"),
+    "vms:rename": vm(CHANGE, BOTH),
+    "vms:edit": vm(CHANGE, BOTH),
+    "vms:resize": vm(CHANGE, BOTH),
+    "vms:disk": vm(CHANGE, BOTH, "=vda"),
+    "vms:delete": vm(CHANGE, BOTH),
+    "vms:forget": vm(CHANGE, BOTH),
+    "vms:start_anyway": vm(USE, BOTH),
     "vms:thumbnail": vm(OWN, GET),
-    "vms:screen": vm(OWN, GET),
-    "vms:migrate": vm(OPERATOR, BOTH),
+    "vms:screen": vm(USE, GET),
+    "vms:migrate": vm(MOVE, BOTH),
     "vms:migration": vm(OWN, GET),
     "vms:migration_series": vm(OWN, GET, "migration.pk"),
-    "vms:console": vm(OWN, GET),
-    "vms:console_head": vm(OWN, GET),
-    "vms:console_ticket": vm(OWN, POST),
+    "vms:console": vm(USE, GET),
+    "vms:console_head": vm(USE, GET),
+    "vms:console_ticket": vm(USE, POST),
 }
 
 # By operation id; the method is the API's own.
 API: dict[str, Row] = {
-    "list_hosts": Row(OPERATOR, GET),
+    "list_hosts": Row(LOOK, GET),
     "add_host": Row(ADMIN, POST),
     "trust_hosts": Row(ADMIN, POST),
     "set_up_encryption": Row(ADMIN, POST),
     "compute_common_cpu": Row(ADMIN, POST),
-    "get_host": host(OPERATOR, GET),
+    "get_host": host(LOOK, GET),
     "change_host": host(ADMIN, PATCH),
     "remove_host": host(ADMIN, DELETE),
     "get_setup": one(ADMIN, GET, "new_host.pk"),
@@ -189,20 +210,20 @@ API: dict[str, Row] = {
     "evacuate": host(ADMIN, POST),
     "declare_off": host(ADMIN, POST),
     "act_on_host": host(ADMIN, POST, "=refresh"),
-    "list_networks": Row(OPERATOR, GET),
+    "list_networks": Row(LOOK, GET),
     "define_network": Row(ADMIN, POST),
-    "get_network": one(OPERATOR, GET, "network.pk"),
+    "get_network": one(LOOK, GET, "network.pk"),
     "act_on_network": Row(ADMIN, POST, ("network.pk", "=start")),
-    "list_pools": Row(OPERATOR, GET),
+    "list_pools": Row(LOOK, GET),
     "define_pool": Row(ADMIN, POST),
-    "get_pool": one(OPERATOR, GET, "pool.pk"),
-    "list_volumes": one(OPERATOR, GET, "pool.pk"),
+    "get_pool": one(LOOK, GET, "pool.pk"),
+    "list_volumes": one(LOOK, GET, "pool.pk"),
     "act_on_pool": Row(ADMIN, POST, ("pool.pk", "=refresh")),
     "delete_pool": one(ADMIN, DELETE, "pool.pk"),
-    "list_images": Row(OPERATOR, GET),
+    "list_images": Row(LOOK, GET),
     "import_from_url": Row(OPERATOR, POST),
     "import_from_volume": Row(OPERATOR, POST),
-    "get_image": one(OPERATOR, GET, "image.pk"),
+    "get_image": one(LOOK, GET, "image.pk"),
     "change_image": one(OPERATOR, PATCH, "image.pk"),
     "retry_import": one(OPERATOR, POST, "image.pk"),
     "delete_image": one(OPERATOR, DELETE, "image.pk"),
@@ -214,13 +235,17 @@ API: dict[str, Row] = {
     "list_vms": Row(LOGIN, GET),
     "create_vm": Row(OPERATOR, POST),
     "get_vm": vm(OWN, GET),
-    "list_destinations": vm(OPERATOR, GET),
-    "migrate_vm": vm(OPERATOR, POST),
-    "act_on_vm": vm(OWN, POST, "=pause"),
-    "delete_vm": vm(OPERATOR, DELETE),
+    "change_vm": vm(CHANGE, PATCH),
+    "rename_vm": vm(CHANGE, POST),
+    "resize_vm": vm(CHANGE, POST),
+    "resize_disk": vm(CHANGE, POST, "=vda"),
+    "list_destinations": vm(MOVE, GET),
+    "migrate_vm": vm(MOVE, POST),
+    "act_on_vm": vm(USE, POST, "=pause"),
+    "delete_vm": vm(CHANGE, DELETE),
     "list_jobs": Row(LOGIN, GET),
     "get_job": one(OWN, GET, "job.pk"),
-    "cancel_job": one(OWN, POST, "job.pk"),
+    "cancel_job": one(USE, POST, "job.pk"),
 }
 # The good body of a call; test_hostile_api spoils one field after the other.
 IMAGE = {"name": "new", "version": "1", "os_name": "Debian", "description": "", "checksum": ""}
@@ -263,6 +288,10 @@ API_BODIES: dict[str, dict[str, Any]] = {
     "create_vm": {"name": "x"},
     "migrate_vm": {},
     "delete_vm": {"disks": []},
+    "change_vm": {"title": "x", "description": "", "tags": ["a"]},
+    "rename_vm": {"name": "new"},
+    "resize_vm": {"vcpus": 2, "max_vcpus": 2, "memory_bytes": 1024**3},
+    "resize_disk": {"size_bytes": 20 * 1024**3},
 }
 # The API's own pages: described in tests/api (docs need a login).
 API_PAGES = {"openapi-json", "openapi-view", "api-root"}

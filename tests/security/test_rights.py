@@ -13,12 +13,11 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from api.main import api
 from jobs.models import Job
-from tests.security.table import ALLOWED, API, API_BODIES, API_PAGES, LOGIN, OPEN, OWN, TABLE, Row
+from tests.security.table import ALLOWED, API, API_BODIES, API_PAGES, LOGIN, MOVE, OPEN, OWN, TABLE, USE, Row
 from tests.security.world import PEOPLE, World
 from virt import connection as connection_of_hosts
 
 pytestmark = pytest.mark.django_db
-NOT_FOUND_OR_FORBIDDEN = {403, 404}
 OTHERS = ("web-07", "vmhost1", "vmstorage", "Pause web")  # of other people: no lab user reads of it
 
 
@@ -62,7 +61,8 @@ def verdict(name: str, row: Row, person: str, method: str, status: int) -> str |
         return f"{where}, but they may" if status in {401, 403, 404, 405} else None
     if person == "anonymous":
         return None if status == 302 else f"{where}, but should be sent to the login page"
-    return None if status in NOT_FOUND_OR_FORBIDDEN else f"{where}, but they may not"
+    wanted = row.refusal(person)
+    return None if status == wanted else f"{where}, but they should be told {wanted}"
 
 
 def test_every_address_has_a_row() -> None:
@@ -84,7 +84,7 @@ def test_api_as(person: str, world: World) -> None:
             url = reverse(f"api:{name}", args=row.values(world))
             client = world.client(person)
             with connection.execute_wrapper(only_reads) if method == "GET" else nullcontext():
-                status = ask(client, method, url, API_BODIES.get(name)).status_code
+                status = ask(client, method, url, API_BODIES.get(name, {})).status_code
         expected_login = person == "anonymous" and status == 401
         wrong.append(None if expected_login else verdict(name, row, person, method, status))
     assert [one for one in wrong if one] == []
@@ -178,7 +178,7 @@ def test_pages_as(person: str, world: World, no_hosts: None) -> None:
         if "GET" in row.methods:
             answer = read(client, name, url)
             wrong.append(verdict(name, row, person, "GET", answer.status_code))
-            if person == "stranger" and person in row.allowed:
+            if person in {"stranger", "approver"} and person in row.allowed:
                 wrong += [f"{name} shows {word}" for word in OTHERS if word in answer.content.decode()]
         if "POST" in row.methods:
             with undone():
@@ -191,7 +191,24 @@ def test_a_strangers_row_is_empty(world: World) -> None:
 
 
 def test_levels_are_what_they_say() -> None:
-    assert ALLOWED[OPEN] > ALLOWED[LOGIN] > ALLOWED[OWN]
+    assert ALLOWED[OPEN][0] > ALLOWED[LOGIN][0] > ALLOWED[OWN][0] > ALLOWED[USE][0] > ALLOWED[MOVE][0]
+    for who, (allowed, told) in ALLOWED.items():
+        assert not allowed & told, who
+        assert "administrator" in allowed, who
+
+
+def test_an_auditor_changes_nothing() -> None:
+    """By no address and no call, but their own login, password, theme and tokens."""
+    rows = {**TABLE, **API}
+    changes = {name for name, row in rows.items() if "auditor" in row.allowed and set(row.methods) - {"GET"}}
+    assert changes == {
+        "access:login",
+        "access:logout",
+        "access:theme",
+        "access:password",
+        "access:make_token",
+        "vms:bulk",  # each part asks for its own right
+    }
 
 
 def test_the_api_cancels_what_the_page_would(world: World) -> None:

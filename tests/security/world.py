@@ -1,32 +1,35 @@
-"""A populated database and five people, for tests that try every address as each of them."""
+"""A populated database and eight people, for tests that try every address as each of them."""
 
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from django.test import Client
 
-from access.models import ApiToken, Role, User
+from access.models import ApiToken, Grant, Group, Role, User
 from hosts.models import Host, Network
 from jobs.models import Job
 from jobs.states import State
 from storage.models import Image, ImageState, Pool, Upload, Volume
-from tests.factories import make_host, make_network, make_pool, make_vm
+from tests.factories import give, make_group, make_host, make_network, make_pool, make_vm
 from vms.models import DefinitionVersion, Vm
 from vms.states import VmState
 
-PEOPLE = ("anonymous", "stranger", "owner", "operator", "administrator")
 ROLES = {
-    "stranger": Role.USER,
+    "stranger": Role.USER,  # in the group all the same, which gives nothing by itself
     "owner": Role.USER,
+    "manager": Role.USER,
+    "approver": Role.APPROVER,
     "operator": Role.OPERATOR,
+    "auditor": Role.AUDITOR,
     "administrator": Role.ADMINISTRATOR,
 }
+PEOPLE = ("anonymous", *ROLES)
 XML = "<domain type='qemu'><name>web-07</name><memory unit='KiB'>1048576</memory></domain>"
 
 
 @dataclass
 class World:
-    """One of everything. `owner` owns the VM, its jobs, and a token."""
+    """One of everything. `owner` owns the VM, its jobs, and a token; `manager` manages the group the VM is in."""
 
     users: dict[str, User]
     host: Host
@@ -41,6 +44,8 @@ class World:
     job: Job
     migration: Job
     token: ApiToken
+    group: Group
+    grant: Grant
 
     def client(self, person: str, *, enforce_csrf_checks: bool = False) -> Client:
         client = Client(enforce_csrf_checks=enforce_csrf_checks)
@@ -56,14 +61,16 @@ def make_world() -> World:
     pool, network = make_pool("vmstorage", host, other), make_network("default", host)
     image = Image.objects.create(name="tiny", version="1", pool=pool, volume_name="tiny.qcow2", state=ImageState.READY)
     volume = Volume.objects.create(pool=pool, name="spare.qcow2", path=f"{pool.target_path}/spare.qcow2")
-    vm = make_vm(host, pool=pool, owner=users["owner"], definition=XML, live_definition=XML)
+    group = make_group("Networks", users["stranger"], manager=users["manager"])
+    vm = make_vm(host, pool=pool, owner=users["owner"], group=group, definition=XML, live_definition=XML)
     DefinitionVersion.objects.create(vm=vm, xml=XML, cause="adopted")
     about = {"target_kind": "vm", "target_key": str(vm.uuid), "target_label": vm.name, "user": users["owner"]}
     job = Job.objects.create(operation="vms.pause", title="Pause web-07", **about)
     migration = Job.objects.create(operation="vms.migrate", title="Migrate web-07", state=State.FAILED, **about)
     upload = Upload.objects.create(id=uuid4(), image=image, user=users["operator"], host=host, size_bytes=10)
     token, _secret = ApiToken.make(users["owner"], "script")
-    return World(users, host, other, new, pool, network, image, volume, upload, vm, job, migration, token)
+    grant = give(users["owner"], Role.USER, vm)
+    return World(users, host, other, new, pool, network, image, volume, upload, vm, job, migration, token, group, grant)
 
 
 def off(world: World) -> Vm:

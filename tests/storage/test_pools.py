@@ -188,7 +188,7 @@ def test_strangers_and_viewers(client: Client, operator: User, lab_user: User) -
     add, page = reverse("storage:add_pool"), pool.get_absolute_url()
     assert client.get(page).status_code == 302
     client.force_login(lab_user)
-    assert client.get(page).status_code == 403
+    assert client.get(page).status_code == 404
     client.force_login(operator)
     assert client.get(page).status_code == 200
     assert client.get(add).status_code == 403

@@ -498,8 +498,8 @@ class TestPage:
 
     def test_lab_user(self, client: Client, lab_user: User) -> None:
         client.force_login(lab_user)
-        assert client.get(reverse("vms:create")).status_code == 403
-        assert client.post(reverse("vms:create"), {}).status_code == 403
+        assert client.get(reverse("vms:create")).status_code == 404
+        assert client.post(reverse("vms:create"), {}).status_code == 404
 
     def test_without_hosts_it_says_what_to_do(self, admin_client: Client) -> None:
         assert "No host yet" in admin_client.get(reverse("vms:create")).content.decode()

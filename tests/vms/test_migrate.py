@@ -116,6 +116,8 @@ def test_dialog_says_what_is_wrong_beside_the_field(admin_client: Client, vm: Vm
 
 def test_lab_user_may_not(client: Client, lab_user: User, vm: Vm) -> None:
     client.force_login(lab_user)
+    assert client.get(reverse("vms:migrate", args=[vm.uuid])).status_code == 404
+    Vm.objects.filter(pk=vm.pk).update(owner=lab_user)
     assert client.get(reverse("vms:migrate", args=[vm.uuid])).status_code == 403
 
 

@@ -160,7 +160,7 @@ class TestDialogs:
     def test_edit(self, admin_client: Client, vm: Vm, lab_user: User) -> None:
         form = {"title": "shop", "description": "x", "tags": "prod, web", "owner": str(lab_user.pk)}
         assert admin_client.post(url("edit", vm), form).status_code == 302
-        assert Job.objects.get().params == {**form, "tags": ["prod", "web"], "owner": lab_user.pk}
+        assert Job.objects.get().params == {**form, "tags": ["prod", "web"], "owner": lab_user.pk, "group": None}
         assert admin_client.post(url("edit", vm), {**form, "title": "x" * 299}).status_code == 422
 
     def test_resize_sends_only_what_changed(self, admin_client: Client, vm: Vm) -> None:

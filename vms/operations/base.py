@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext as _
 
 from access.models import User
-from access.rules import can
 from hosts.models import Host
 from jobs.errors import Refused, Text
 from jobs.operations import Operation
@@ -52,7 +51,7 @@ class VmOperation(Operation):
 
     @classmethod
     def refusal(cls, user: User, target: Any) -> Text | None:
-        if not can(user, cls.permission):
+        if not cls.allowed_to(user, target):
             return _("You have no right to do this.")
         return busy(target) or cls.state_refusal(target)
 

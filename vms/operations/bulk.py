@@ -6,7 +6,8 @@ from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from access.rules import visible
+from access.models import User
+from access.rules import can, visible
 from jobs.errors import Failed, Refused
 from jobs.models import Job
 from jobs.operations import Operation, by_name, register
@@ -33,8 +34,13 @@ class BulkVms(Operation):
 
     name = "vms.bulk"
     verb = gettext_lazy("Change many VMs")
-    permission = "vms.view"  # each part asks for its own
+    permission = "vms.view"
     cancellable = True
+
+    @classmethod
+    def allowed_to(cls, user: User, target: Any) -> bool:
+        """Each part asks for its own right, on its own VM."""
+        return can(user, cls.permission)
 
     def title(self) -> str:
         kind, number = by_name(str(self.params.get("verb"))), len(self.params.get("vms") or ())

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from access.models import User
+from access.models import Group, User
 from jobs.errors import Failed, Refused, Text
 from jobs.operations import register
 from jobs.run import Run
@@ -64,7 +64,7 @@ class RenameVm(VmOperation):
 
 @register
 class EditVm(VmOperation):
-    """params, each optional: title, description, owner (pk or None), tags (all of them)."""
+    """params, each optional: title, description, owner and group (pk or None), tags (all of them)."""
 
     name = "vms.edit"
     verb = gettext_lazy("Edit")
@@ -83,6 +83,9 @@ class EditVm(VmOperation):
         owner = self.params.get("owner")
         if owner is not None and not User.objects.filter(pk=owner).exists():
             raise Refused(_("This person is not known."), field="owner")
+        group = self.params.get("group")
+        if group is not None and not Group.objects.filter(pk=group).exists():
+            raise Refused(_("This group is not known."), field="group")
 
     def act(self, run: Run) -> None:
         vm = self.target
@@ -90,7 +93,9 @@ class EditVm(VmOperation):
             setattr(vm, field, self.params.get(field, getattr(vm, field)))
         if "owner" in self.params:
             vm.owner_id = self.params["owner"]
-        vm.save(update_fields=["title", "description", "owner"])
+        if "group" in self.params:
+            vm.group_id = self.params["group"]
+        vm.save(update_fields=["title", "description", "owner", "group"])
         if "tags" in self.params:
             set_tags(vm, self.params["tags"])
         self.write_note(run)

@@ -49,10 +49,10 @@ def act(request: PersonRequest, uuid: UUID, verb: str) -> HttpResponse:
 
 
 @require_http_methods(["GET"])
-@permission_required("vms.power")
+@permission_required("vms.view")
 def confirm(request: PersonRequest, uuid: UUID) -> HttpResponse:
     """The question before something a guest may not like."""
-    vm, verb = find_vm(request, uuid), request.GET.get("verb", "")
+    vm, verb = find_vm(request, uuid, "vms.power"), request.GET.get("verb", "")
     if verb not in CONFIRMED:
         raise Http404
     pk = number_in(request.GET.get("host", ""))
@@ -85,34 +85,34 @@ def dialog(
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("vms.change")
+@permission_required("vms.view")
 def rename(request: PersonRequest, uuid: UUID) -> HttpResponse:
-    vm = find_vm(request, uuid)
+    vm = find_vm(request, uuid, "vms.change")
     form = RenameForm(request.POST or None, vm=vm, initial={"name": vm.name})
     return dialog(request, vm, RenameVm, form, "vms/_rename_dialog.html", lambda form: dict(form.cleaned_data))
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("vms.change")
+@permission_required("vms.view")
 def edit(request: PersonRequest, uuid: UUID) -> HttpResponse:
-    vm = find_vm(request, uuid)
-    form = EditForm(request.POST or None, vm=vm)
+    vm = find_vm(request, uuid, "vms.change")
+    form = EditForm(request.POST or None, vm=vm, user=request.user)
     return dialog(request, vm, EditVm, form, "vms/_edit_dialog.html", lambda form: form.params())
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("vms.change")
+@permission_required("vms.view")
 def resize(request: PersonRequest, uuid: UUID) -> HttpResponse:
-    vm = find_vm(request, uuid, with_xml=True)
+    vm = find_vm(request, uuid, "vms.change", with_xml=True)
     form = ResizeForm(request.POST or None, vm=vm)
     most = {"vcpus": vm.hardware.get("max_vcpus"), "memory": vm.hardware.get("max_memory_bytes")}
     return dialog(request, vm, ResizeVm, form, "vms/_resize_dialog.html", lambda form: form.params(), most=most)
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("vms.change")
+@permission_required("vms.view")
 def disk(request: PersonRequest, uuid: UUID, target: str) -> HttpResponse:
-    vm = find_vm(request, uuid)
+    vm = find_vm(request, uuid, "vms.change")
     found = find_disk(vm, target)
     if found is None:
         raise Http404
@@ -125,9 +125,9 @@ def disk(request: PersonRequest, uuid: UUID, target: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("vms.delete")
+@permission_required("vms.view")
 def delete(request: PersonRequest, uuid: UUID) -> HttpResponse:
-    vm = find_vm(request, uuid)
+    vm = find_vm(request, uuid, "vms.delete")
     disks = disks_of(vm)
     form = DeleteForm(request.POST or None, vm=vm, disks=disks)
     kept = [one for one in disks if not one.is_removable]
@@ -139,18 +139,18 @@ def delete(request: PersonRequest, uuid: UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("vms.delete")
+@permission_required("vms.view")
 def forget(request: PersonRequest, uuid: UUID) -> HttpResponse:
-    vm = find_vm(request, uuid)
+    vm = find_vm(request, uuid, "vms.delete")
     form = DeleteForm(request.POST or None, vm=vm, disks=[])
     return dialog(request, vm, ForgetVm, form, "vms/_forget_dialog.html", lambda form: {})
 
 
 @require_http_methods(["GET", "POST"])
-@permission_required("vms.power")
+@permission_required("vms.view")
 def start_anyway(request: PersonRequest, uuid: UUID) -> HttpResponse:
     """Law 4's explicit word: every host that can't be asked is named and confirmed."""
-    vm = find_vm(request, uuid)
+    vm = find_vm(request, uuid, "vms.power")
     silent = silent_hosts(vm)
     form = StartAnywayForm(request.POST or None, vm=vm, silent=silent)
 

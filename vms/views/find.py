@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 
-from access.rules import PersonRequest, visible
+from access.rules import PersonRequest, find, visible
 from jobs.models import Job
 from ui.htmx import is_partial
 from vms.models import Vm
@@ -26,9 +26,10 @@ def is_gone(request: PersonRequest, uuid: UUID) -> bool:
     return is_partial(request) and not visible(request.user, Vm.objects.filter(uuid=uuid)).exists()
 
 
-def find_vm(request: PersonRequest, uuid: UUID, *, with_xml: bool = False) -> Vm:
-    """The VM, or 404. Its definitions are large: only a page that shows them reads them."""
+def find_vm(request: PersonRequest, uuid: UUID, permission: str = "", *, with_xml: bool = False) -> Vm:
+    """The VM, or 404; 403 without this permission on it. Its definitions are large: only a page that shows them reads
+    them."""
     rows = Vm.objects.select_related("host", "owner", "image", "job")
     if not with_xml:
         rows = rows.defer("definition", "live_definition")
-    return get_object_or_404(visible(request.user, rows), uuid=uuid)
+    return find(request.user, rows, permission, uuid=uuid)

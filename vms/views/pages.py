@@ -36,8 +36,8 @@ def frame(request: PersonRequest, vm: Vm, tab: str) -> dict[str, Any]:
         "tab": tab,
         "main": main_action(request.user, vm),
         "menu": menu(request.user, vm),
-        "may_migrate": can(request.user, "vms.migrate"),
-        "may_console": can(request.user, "vms.console"),
+        "may_migrate": can(request.user, "vms.migrate", vm),
+        "may_console": can(request.user, "vms.console", vm),
         "sees_hosts": can(request.user, "hosts.view"),
         "sees_storage": can(request.user, "storage.view"),
     }
@@ -52,7 +52,7 @@ def detail(request: PersonRequest, uuid: UUID) -> HttpResponse:
         **frame(request, vm, "summary"),
         "troubles": troubles(vm, request.user),
         "migration": migration,
-        "picture": picture(vm) if can(request.user, "vms.console") else None,
+        "picture": picture(vm) if can(request.user, "vms.console", vm) else None,
         **story(migration),
     }
     return render(request, "vms/detail.html", context)
@@ -84,7 +84,8 @@ def thumbnail(request: PersonRequest, uuid: UUID) -> HttpResponse:
     """What its screen showed some seconds ago, and the way to it."""
     if is_gone(request, uuid):
         return HttpResponse(status=204)
-    vm, may_console = find_vm(request, uuid), can(request.user, "vms.console")
+    vm = find_vm(request, uuid)
+    may_console = can(request.user, "vms.console", vm)
     context = {"vm": vm, "may_console": may_console, "picture": picture(vm) if may_console else None}
     return render(request, "vms/_thumbnail.html", context)
 
@@ -94,10 +95,10 @@ def picture(vm: Vm) -> screens.Picture | None:
 
 
 @require_GET
-@permission_required("vms.console")
+@permission_required("vms.view")
 def screen(request: PersonRequest, uuid: UUID) -> HttpResponse:
     """The last picture that `watch` took of its screen, as PNG."""
-    last = screens.last(find_vm(request, uuid).uuid, with_png=True)
+    last = screens.last(find_vm(request, uuid, "vms.console").uuid, with_png=True)
     if last is None:
         return HttpResponse(status=204)
     return HttpResponse(last.png, content_type="image/png", headers={"Cache-Control": "private, no-store"})
@@ -118,7 +119,7 @@ def hardware(request: PersonRequest, uuid: UUID) -> HttpResponse:
         **frame(request, vm, "hardware"),
         "disks": disks,
         "pending": pending(vm),
-        "may_change": can(request.user, "vms.change"),
+        "may_change": can(request.user, "vms.change", vm),
     }
     return render(request, "vms/_hardware.html" if is_partial(request) else "vms/hardware.html", context)
 
