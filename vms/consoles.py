@@ -5,12 +5,14 @@ import secrets
 from datetime import timedelta
 from typing import NamedTuple
 
+from django.db import transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from access.models import User
 from access.rules import role_of, visible
 from access.sessions import people_of
+from vms import console_record
 from vms.models import ConsoleKind, ConsoleSession, Vm
 
 VALID_FOR = timedelta(seconds=30)
@@ -87,7 +89,11 @@ def note_open(pk: int, *, sent: int, received: int, closed: bool = False) -> Non
     """Say that a session is open, or over, and how many bytes went each way."""
     now = timezone.now()
     more = {"closed_at": now} if closed else {}
-    ConsoleSession.objects.filter(pk=pk).update(seen_at=now, bytes_to_guest=sent, bytes_from_guest=received, **more)
+    with transaction.atomic():
+        rows = ConsoleSession.objects.filter(pk=pk)
+        rows.update(seen_at=now, bytes_to_guest=sent, bytes_from_guest=received, **more)
+        if closed:
+            console_record.closed(rows.select_related("user", "vm"))
 
 
 def forget_unused() -> int:
@@ -103,4 +109,11 @@ def close_abandoned() -> int:
     """
     last = Coalesce("seen_at", "used_at")
     rows = ConsoleSession.objects.filter(closed_at=None).exclude(used_at=None).annotate(last=last)
-    return rows.filter(last__lt=timezone.now() - DEAD_AFTER).update(closed_at=last)
+    dead = list(rows.filter(last__lt=timezone.now() - DEAD_AFTER).values_list("pk", flat=True))
+    if not dead:
+        return 0
+    with transaction.atomic():
+        mine = ConsoleSession.objects.filter(pk__in=dead, closed_at=None)
+        closed = mine.update(closed_at=last)
+        console_record.closed(ConsoleSession.objects.filter(pk__in=dead).select_related("user", "vm"), abandoned=True)
+    return closed
