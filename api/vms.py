@@ -157,7 +157,7 @@ def migrate_vm(request: PersonRequest, uuid: UUID, how: MigrateIn) -> Any:
 
 @router.post("/{uuid}/actions/{action}", response=STARTED)
 def act_on_vm(request: PersonRequest, uuid: UUID, action: str, how: ActionIn | None = None) -> Any:
-    """start, shutdown, reboot, force-off, reset, pause, resume, autostart-on, autostart-off, forget."""
+    """start, shutdown, reboot, force-off, reset, pause, resume, resume-move, autostart-on, autostart-off, forget."""
     vm = find(request, uuid)
     if action not in ACTIONS:
         raise Http404

@@ -48,6 +48,7 @@ class Options:
     is_persistent: bool = True
     disks: tuple[str, ...] = ()
     shared_backing: bool = False  # copy only the overlay: the image below it is on both hosts
+    resume: bool = False  # go on with a post-copy whose way broke, instead of beginning a move
 
     def flags(self) -> int:
         """virDomainMigrateFlags."""
@@ -60,6 +61,7 @@ class Options:
         wishes = {
             libvirt.VIR_MIGRATE_AUTO_CONVERGE: self.auto_converge,
             libvirt.VIR_MIGRATE_POSTCOPY: self.post_copy,
+            libvirt.VIR_MIGRATE_POSTCOPY_RESUME: self.resume,
             libvirt.VIR_MIGRATE_COMPRESSED: self.compression,
             libvirt.VIR_MIGRATE_TUNNELLED: self.tunnelled,
             libvirt.VIR_MIGRATE_TLS: self.tls,
@@ -94,6 +96,7 @@ class Options:
             words = {
                 "--auto-converge": self.auto_converge,
                 "--postcopy": self.post_copy,
+                "--postcopy-resume": self.resume,
                 "--postcopy-after-precopy": self.post_copy and self.post_copy_after_pass,
                 "--compressed": self.compression,
                 "--tunnelled": self.tunnelled,
@@ -227,6 +230,16 @@ def suspend(source: Target, uuid: str) -> None:
         domain.suspend()
 
 
+def _is_incoming(domain: "libvirt.virDomain") -> bool:
+    """Whether a domain that is paused by a migration is its receiver: libvirt has statistics only for the sender."""
+    try:
+        return bool(domain.jobStats().get(libvirt.VIR_DOMAIN_JOB_OPERATION) == _INCOMING)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
+            return True
+        raise
+
+
 def where(target: Target, uuid: str) -> str:
     """How one host holds this domain: gone, running, paused, incoming (a migration that has not finished), off;
     with post-copy also handed over or torn. `unknown` if the host does not answer.
@@ -236,8 +249,7 @@ def where(target: Target, uuid: str) -> str:
             domain = connection.lookupByUUIDString(uuid)
             state, reason = domain.state()
             if state == libvirt.VIR_DOMAIN_PAUSED and reason == libvirt.VIR_DOMAIN_PAUSED_MIGRATION:
-                stats = domain.jobStats()
-                return INCOMING if stats.get(libvirt.VIR_DOMAIN_JOB_OPERATION) == _INCOMING else PAUSED
+                return INCOMING if _is_incoming(domain) else PAUSED
     except NotFound:
         return GONE
     except HostUnreachable:

@@ -22,6 +22,7 @@ POSTS: dict[str, tuple[str, dict[str, Any]]] = {
     "reset": ("vms.reset", {}),
     "pause": ("vms.pause", {}),
     "resume": ("vms.resume", {}),
+    "resume-move": ("vms.resume-move", {}),
     "autostart-on": ("vms.autostart", {"enabled": True}),
     "autostart-off": ("vms.autostart", {"enabled": False}),
 }

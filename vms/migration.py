@@ -6,7 +6,7 @@ asked from both hosts at the end: the VM runs in exactly one place, and the job 
 
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -17,6 +17,7 @@ from jobs.errors import Cancelled, Failed, Refused, Text
 from jobs.operations import Lock, register
 from jobs.run import Run
 from virt import migration as virt_migration
+from virt import torn
 from virt.errors import HostUnreachable, VirtError
 from virt.migration import ALIVE, GONE, HANDED_OVER, INCOMING, OFF, TORN, UNKNOWN, Mover, Options, Sample, Summary
 from virt.names import Refused as BadName
@@ -135,10 +136,20 @@ class MigrateVm(VmOperation):
         return Migration(self, run).run()
 
 
+class Moving(Protocol):
+    """What `Migration` needs of its operation."""
+
+    target: Vm
+    params: dict[str, Any]
+
+    @property
+    def mode(self) -> str: ...
+
+
 class Migration:
     """One run: start or find the migration, watch it, and say where the VM is at the end."""
 
-    def __init__(self, operation: MigrateVm, run: Run) -> None:
+    def __init__(self, operation: Moving, run: Run) -> None:
         self.run_ = run
         self.operation = operation
         self.params = operation.params
@@ -197,14 +208,14 @@ class Migration:
             self.files.prepare(self.run_)
         self.firmware.prepare(self.run_)
         self.run_.keep(autostart=virt_migration.keep_autostart(self.source.target, self.uuid))
-        shown = self.destination.target.shown_uri
-        self.run_.command(*self.options.command(self.vm.name, self.source.target.shown_uri, shown, self.address))
+        uri = self.destination.target.peer_uri
+        self.run_.command(*self.options.command(self.vm.name, self.source.target.shown_uri, uri, self.address))
         self.run_.log(
             _("From %(source)s to %(destination)s, %(mode)s.")
             % {"source": self.source, "destination": self.destination, "mode": self.options.mode}
         )
         self.run_.progress(0, _("Connecting the hosts"))
-        mover = Mover(self.source.target, self.uuid, self.destination.target.peer_uri, self.address, self.options)
+        mover = Mover(self.source.target, self.uuid, uri, self.address, self.options)
         mover.start()
         return mover
 
@@ -293,7 +304,7 @@ class Migration:
                 error.technical if error else "",
             )
         if TORN in {here, there}:
-            raise Failed(self._torn_text(), error.technical if error else "")
+            raise self._torn(error)
         if there in ALIVE or (there == OFF and here in {GONE, UNKNOWN}):
             return self._moved(here)
         self._settle()
@@ -319,7 +330,7 @@ class Migration:
             there = virt_migration.where(self.destination.target, self.uuid)
             settled = not {here, there} & {INCOMING, UNKNOWN, HANDED_OVER}
             if (settled and not (here in ALIVE and there in ALIVE)) or time.monotonic() > until:
-                return here, there
+                return here, UNKNOWN if there == INCOMING else there
             if finished and there in ALIVE:
                 return here, there
             self.run_.progress(self.run_.job.percent, _("Asking both hosts where it is"))
@@ -329,6 +340,8 @@ class Migration:
         cost = self._cost()
         if self.run_.job.result.get("autostart"):
             virt_migration.set_autostart(self.destination.target, self.uuid)
+        if here == OFF and self.operation.mode != OFFLINE and torn.forget_old(self.source.target, self.uuid):
+            here = GONE  # it ended by itself after a break: nobody was left to remove the old definition
         self._settle()
         if here == GONE:
             self.firmware.finish(self.run_)
@@ -363,13 +376,14 @@ class Migration:
         reason = error.message if error and not self.timed_out else ""
         raise Failed(f"{message % self._words()} {reason}".strip(), technical)
 
-    def _torn_text(self) -> str:
+    def _torn(self, error: VirtError | None) -> Failed:
+        self.run_.keep(torn=True)
         text = _(
             "The way between the hosts broke during post-copy: a part of the memory of %(vm)s is on %(source)s,"
-            " the rest on %(destination)s. Mend the network, then go on by “virsh migrate --postcopy-resume”;"
+            " the rest on %(destination)s. Mend the network, then press “Resume the move” on its page;"
             " or force it off on both and start it anew."
         )
-        return text % self._words()
+        return Failed(text % self._words(), error.technical if error else "")
 
     def _unknown_text(self, here: str, there: str) -> str:
         if here == UNKNOWN and there == GONE:

@@ -127,6 +127,8 @@ def _last_job(vm: Vm, user: User) -> list[Trouble]:
     job = visible(user, rows).first()
     if job is None or job.state != State.FAILED or not can(user, "vms.power", vm):
         return []
+    if job.result.get("torn"):
+        return [_torn(vm, user, job)]
     result: dict[str, Any] = job.result
     if job.operation == "vms.shutdown" and result.get("choice") == "off" and vm.is_alive:
         wait = reverse("vms:act", args=[vm.uuid, "shutdown"])
@@ -139,3 +141,17 @@ def _last_job(vm: Vm, user: User) -> list[Trouble]:
             ways.append(Way(_("Start anyway…"), reverse("vms:start_anyway", args=[vm.uuid]), is_danger=True))
         return [Trouble("warning", _("Not started, to be safe"), job.error, ways, job)]
     return []
+
+
+def _torn(vm: Vm, user: User, job: Job) -> Trouble:
+    """Its way broke during post-copy: a part of its memory is on each of two hosts."""
+    ways = []
+    if can(user, "vms.migrate", vm):
+        url = reverse("vms:act", args=[vm.uuid, "resume-move"])
+        ways.append(Way(_("Resume the move"), url, is_dialog=False, is_post=True))
+    off = reverse("vms:confirm", args=[vm.uuid]) + "?verb=force-off"
+    held = vm.presences.filter(missing_since=None, observed_state__in=ALIVE).select_related("host")
+    for presence in held:
+        url = f"{off}&host={presence.host_id}"
+        ways.append(Way(_("Force it off on %(host)s…") % {"host": presence.host}, url, is_danger=True))
+    return Trouble("danger", _("Its move broke off: each host has a part of its memory"), job.error, ways, job)

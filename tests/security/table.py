@@ -288,6 +288,7 @@ API_BODIES: dict[str, dict[str, Any]] = {
     "create_vm": {"name": "x"},
     "migrate_vm": {},
     "delete_vm": {"disks": []},
+    "act_on_vm": {},
     "change_vm": {"title": "x", "description": "", "tags": ["a"]},
     "rename_vm": {"name": "new"},
     "resize_vm": {"vcpus": 2, "max_vcpus": 2, "memory_bytes": 1024**3},
