@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from hosts.models import Host, NetworkOnHost
 from hosts.operations.reach import takes_part
 from storage.models import PoolOnHost
+from vms.encrypted import why_no_tls
 from vms.models import Vm
 
 LIVE, COPY, OFFLINE = "live", "copy", "offline"
@@ -31,6 +32,7 @@ COLUMNS = (  # of a host, that speak for or against it
     "qemu_version",
     "clock_offset_s",
     "memory_free_bytes",
+    "certificate_until",
 )
 
 
@@ -41,6 +43,7 @@ class Destination:
     host: Host
     blockers: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    no_tls: str = ""  # why the VM can't go there encrypted; only a reason if that is wished
 
     @property
     def is_possible(self) -> bool:
@@ -122,13 +125,14 @@ def destinations(vm: Vm, mode: str) -> list[Destination]:
     return sorted(found, key=lambda d: (len(d.blockers), len(d.warnings), -d.free_after_bytes, d.host.name))
 
 
-def best(vm: Vm, mode: str) -> Destination | None:
-    """The destination Drover would take: no blocker, fewest warnings, most free memory."""
-    return next((found for found in destinations(vm, mode) if found.is_possible), None)
+def best(vm: Vm, mode: str, *, tls: bool = False) -> Destination | None:
+    """The destination Drover would take: no blocker, fewest warnings, most free memory. tls: it must go encrypted."""
+    usable = (found for found in destinations(vm, mode) if found.is_possible)
+    return next((found for found in usable if not (tls and found.no_tls)), None)
 
 
 def weigh(vm: Vm, host: Host, mode: str, needs: Needs) -> Destination:
-    found = Destination(host)
+    found = Destination(host, no_tls=why_no_tls(vm.host, host))
     _weigh_host(vm, host, mode, needs, found)
     for disk, here in needs.disks:
         _weigh_disk(disk, here, host, mode, needs, found)

@@ -11,6 +11,7 @@ from jobs.errors import Refused
 from virt import migration as virt_migration
 from virt import moves
 from vms.destinations import OFFLINE
+from vms.encrypted import CURE
 from vms.models import Vm
 
 
@@ -79,6 +80,5 @@ class LiveChecks:
             return [], ""
         found = encryption(source, self.destination, address)
         if found.why_not:
-            cure = _("“Set up encrypted migration” on the Hosts page makes certificates for all hosts.")
-            return [f"{found.why_not}. {cure}"], ""
+            return [f"{found.why_not}. {CURE}"], ""
         return [], "" if found.name == address else found.name

@@ -25,6 +25,7 @@ from virt.names import check_host_address
 from vms import sync
 from vms.destinations import COPY, LIVE, OFFLINE, Needs, best, unshared_disks, weigh
 from vms.disk_copy import DiskCopy
+from vms.encrypted import refuse_no_tls
 from vms.firmware_move import FirmwareMove
 from vms.live_checks import LiveChecks, traffic_address, wants_post_copy
 from vms.models import Vm
@@ -79,7 +80,10 @@ class MigrateVm(VmOperation):
                 raise Refused(_("Disks are copied only while it runs: start it first."), field="mode")
             self.params["mode"] = OFFLINE
         self._refuse_traffic()
-        self.params["host"] = self._destination().pk
+        destination = self._destination()
+        if self.params.get("tls") and self.mode != OFFLINE:
+            refuse_no_tls(self.target.host, destination)
+        self.params["host"] = destination.pk
 
     def _refuse_traffic(self) -> None:
         get = self.params.get
@@ -98,7 +102,7 @@ class MigrateVm(VmOperation):
 
     def _destination(self) -> Host:
         if not self.params.get("host"):
-            found = best(self.target, self.mode)
+            found = best(self.target, self.mode, tls=bool(self.params.get("tls"))) or best(self.target, self.mode)
             if found is None:
                 raise Refused(_("No other host can take it; the list says why for each."), field="host")
             return found.host

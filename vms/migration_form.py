@@ -3,11 +3,13 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from virt.names import Refused as BadName
 from virt.names import check_host_address
 from vms.destinations import COPY, LIVE, OFFLINE, Destination
+from vms.encrypted import CURE
 
 MODES = {
     LIVE: _("Live: it keeps running, its disks stay where they are (shared pool)"),
@@ -16,7 +18,7 @@ MODES = {
 }
 TRANSPORTS = [
     ("plain", _("from host to host, not encrypted")),
-    ("tls", _("TLS (Hosts page: “Set up encrypted migration”)")),
+    ("tls", _("TLS, encrypted")),
     ("tunnelled", _("through the hosts' SSH connection (slower, encrypted)")),
 ]
 THEN = [
@@ -24,6 +26,18 @@ THEN = [
     ("pause", _("pause the VM so that it ends soon")),
     ("post_copy", _("switch to post-copy: it runs there at once and fetches the rest")),
 ]
+
+
+class TransportSelect(forms.Select):
+    """TLS can't be chosen where no host can take it; the reason stands below."""
+
+    has_tls = True
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(name, value, *args, **kwargs)
+        if value == "tls" and not self.has_tls:
+            option["attrs"]["disabled"] = True
+        return option
 
 
 class MigrateForm(forms.Form):
@@ -38,7 +52,7 @@ class MigrateForm(forms.Form):
     compression = forms.BooleanField(label=_("Compress (helps on slow networks)"), required=False)
     post_copy = forms.BooleanField(
         label=_(
-            "Post-copy: after one pass it runs there and fetches the rest (if the network breaks then, it is lost)"
+            "Post-copy: after one pass it runs there and fetches the rest (if the network breaks then, it stands still)"
         ),
         required=False,
     )
@@ -46,7 +60,7 @@ class MigrateForm(forms.Form):
         label=_("Time limit"), min_value=0, max_value=86_400, required=False, help_text=_("seconds; empty: none")
     )
     on_timeout = forms.ChoiceField(label=_("At the time limit"), choices=THEN, required=False)
-    transport = forms.ChoiceField(label=_("Traffic"), choices=TRANSPORTS, required=False)
+    transport = forms.ChoiceField(label=_("Traffic"), choices=TRANSPORTS, required=False, widget=TransportSelect)
     address = forms.CharField(
         label=_("Address on another network"),
         max_length=255,
@@ -58,7 +72,20 @@ class MigrateForm(forms.Form):
         super().__init__(*args, **kwargs)
         hosts = [(str(found.host.pk), found.host.name) for found in destinations]
         self.fields["host"] = forms.ChoiceField(choices=[("best", _("best place")), *hosts])
+        self._say_tls([found for found in destinations if found.is_possible])
         self.fields["mode"] = forms.ChoiceField(label=_("How"), choices=[(mode, MODES[mode]) for mode in modes])
+
+    def _say_tls(self, usable: list[Destination]) -> None:
+        reasons = {found.no_tls for found in usable} - {""}
+        if not reasons:
+            return
+        field = self.fields["transport"]
+        if all(found.no_tls for found in usable):
+            field.widget.has_tls = False
+            why = reasons.pop() if len(reasons) == 1 else gettext("None of these hosts has a valid certificate for it.")
+            field.help_text = f"{gettext('No TLS:')} {why} {CURE}"
+        else:
+            field.help_text = gettext("TLS goes only to hosts with a valid certificate; the list says which have none.")
 
     def clean_address(self) -> str:
         address: str = self.cleaned_data["address"].strip()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.clusterkit import MIB, Cluster
 from tests.faults.truth import samples_a_second
+from tests.product import ApiError
 
 pytestmark = pytest.mark.lab
 # 32 MB rewritten at 15 MB/s: more than a slow migration sends, so it does not end by itself before an option acts.
@@ -179,6 +180,7 @@ def no_certificates(cluster: Cluster) -> Iterator[None]:
     def remove() -> None:
         for name in (*HOSTS, "vmhost3"):
             cluster.lab.ssh(name, "rm -rf /etc/pki")
+            cluster.product.done(cluster.product.api("POST", f"/hosts/{cluster.host_id(name)}/actions/refresh"))
 
     remove()
     yield
@@ -186,13 +188,12 @@ def no_certificates(cluster: Cluster) -> Iterator[None]:
 
 
 def test_encrypted(no_certificates: None, traveller: Traveller) -> None:
-    """Refused before anything moves while there are no certificates; then one operation makes them, and it works."""
+    """Refused before the job begins while there are no certificates; then one operation makes them, and it works."""
     cluster, there = traveller.cluster, traveller.there
-    refused = cluster.product.wait_job(cluster.migrate(traveller.uuid, there, tls=True))
-    assert refused["state"] == "failed"
-    assert "has no certificates for migration" in refused["error"]
-    assert "Set up encrypted migration" in refused["error"]
-    assert not refused["commands"]
+    with pytest.raises(ApiError, match="has no certificate for encrypted migration") as refused:
+        cluster.migrate(traveller.uuid, there, tls=True)
+    assert (refused.value.status, refused.value.body["field"]) == (409, "transport")
+    assert "Set up encrypted migration" in refused.value.body["detail"]
     assert traveller.there == there
 
     made = cluster.product.done(cluster.product.api("POST", "/hosts/encryption"))
@@ -241,7 +242,7 @@ def test_certificate_of_another_authority_is_refused_and_kept(no_certificates: N
     assert made["state"] == "failed"
     assert any("certificates of another authority" in line["text"] for line in made["lines"])
     assert cluster.lab.ssh(there, f"cat {CERTIFICATES}/*.pem") == before
-    refused = cluster.product.wait_job(cluster.migrate(traveller.uuid, there, tls=True))
+    refused = cluster.product.wait_job(cluster.migrate(traveller.uuid, there, tls=True))  # only the hosts know this
     assert refused["state"] == "failed"
     assert f"does not accept the certificate of {there}" in refused["error"]
     assert traveller.there == there
