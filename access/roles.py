@@ -16,7 +16,7 @@ READING = frozenset(
         "groups.view",
     }
 )
-AUDITOR_PERMISSIONS = READING | {"jobs.trace", "access.view"}
+AUDITOR_PERMISSIONS = READING | {"jobs.trace", "access.view", "audit.view"}
 OPERATOR_PERMISSIONS = (
     READING
     | USER_PERMISSIONS

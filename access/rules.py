@@ -87,7 +87,9 @@ def find(user: Person, rows: QuerySet[M], permission: str = "", **key: Any) -> M
     return found
 
 
-SEES = {"jobs": "jobs.all"} | {kind: f"{kind}.view" for kind in ("access", "cluster", "groups", "hosts", "people")}
+SEES = {"jobs": "jobs.all"} | {
+    kind: f"{kind}.view" for kind in ("access", "audit", "cluster", "groups", "hosts", "people")
+}
 SEES |= {"storage": "storage.view", "vms": "vms.view"}
 
 

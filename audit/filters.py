@@ -23,6 +23,7 @@ from audit.things import KINDS
 
 PER_PAGE, SCAN, PIECE = 50, 100_000, 2000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ACTION = re.compile(r"[a-z_]+\.[a-z_]{1,50}")
 PLACE = re.compile(r"([0-9]{1,17})\.([0-9]{1,18})")
 EXACT = ("who", "action", "kind", "key", "result")
 DROVER = "-"  # as a person: Drover itself, or nobody who is known
@@ -49,7 +50,11 @@ class AuditFilter(forms.Form):
     def __init__(self, *args: Any, own: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         kinds = [(name, kind.label) for name, kind in KINDS.items()]
-        self.fields["action"].choices = [("", _("any action")), *actions.choices()]  # type: ignore[attr-defined]
+        known = actions.choices()
+        given = str(self.data.get("action", ""))
+        if ACTION.fullmatch(given) and given not in actions.ACTIONS:  # of another version of Drover
+            known.append((given, given))
+        self.fields["action"].choices = [("", _("any action")), *known]  # type: ignore[attr-defined]
         self.fields["kind"].choices = [("", _("on anything")), *kinds]  # type: ignore[attr-defined]
         if own:
             del self.fields["who"]

@@ -1,5 +1,6 @@
 """What an entry is about: kind, key and label of any row, and the page of it."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -9,7 +10,10 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from access.rules import Person, visible
+from ui.forms import number_in
 from ui.text import Text
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Thing(NamedTuple):
@@ -49,11 +53,15 @@ def thing_of(row: Model) -> Thing:
     return Thing(kind, str(key), str(row))
 
 
+def _is_key(kind: Kind, key: str) -> bool:
+    return bool(UUID.fullmatch(key)) if kind.key == "uuid" else number_in(key) is not None
+
+
 def pages_of(user: Person, things: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """The addresses of those that still exist and that this person may see. One query a kind."""
     keys: dict[str, set[str]] = {}
     for name, key in things:
-        if key and name in KINDS and KINDS[name].page:
+        if name in KINDS and KINDS[name].page and _is_key(KINDS[name], key):
             keys.setdefault(name, set()).add(key)
     found: dict[tuple[str, str], str] = {}
     for name, wanted in keys.items():

@@ -32,6 +32,7 @@ KIND_TOPIC = re.compile(r"[a-z]+(\.[0-9]{1,18})?")
 PERMISSION = {
     "vms": "vms.view",
     "jobs": "jobs.view",
+    "audit": "audit.view",
     "hosts": "hosts.view",
     "host": "hosts.view",
     "pools": "storage.view",

@@ -20,6 +20,7 @@ MENU = [
     ("storage:images", "storage.view", "disc", _("Images")),
     ("hosts:networks", "hosts.view", "network", _("Networks")),
     ("jobs:index", "jobs.view", "list-check", _("Jobs")),
+    ("audit:index", "audit.view", "history", _("Audit")),
 ]
 SHORT = {"vms:index": _("VMs")}  # on a phone
 
@@ -48,6 +49,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "version": settings.VERSION,
         "nav": SimpleLazyObject(lambda: menu(request)),
+        "audit_url": SimpleLazyObject(lambda: address("audit:index", request.user, "audit.view")) if known else "",
         "has_dock": known and can(request.user, "jobs.view"),
         "dock": SimpleLazyObject(lambda: dock(request.user)),
     }

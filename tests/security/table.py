@@ -10,7 +10,7 @@ from tests.security.world import World
 # change it (403). Nobody without a login gets further than to it.
 OPEN, LOGIN, OWN, USE, CHANGE, MOVE = "open", "login", "own", "use", "change", "move"
 LOOK, OPERATOR, ADMIN = "look", "operator", "admin"
-TEACH, GROUPS, PEOPLE, GIVE = "teach", "groups", "people", "give"
+TEACH, GROUPS, PEOPLE, GIVE, AUDIT = "teach", "groups", "people", "give", "audit"
 ALL = frozenset(PEOPLE_OF_THE_WORLD) - {"anonymous"}
 READERS = frozenset({"operator", "auditor", "administrator"})
 OPERATORS = frozenset({"operator", "administrator"})
@@ -29,6 +29,7 @@ ALLOWED: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     GROUPS: (READERS | {"manager"}, frozenset()),
     TEACH: (ADMINISTRATOR, frozenset({"operator", "auditor", "manager"})),
     PEOPLE: (ADMINISTRATOR | {"auditor"}, frozenset()),
+    AUDIT: (ADMINISTRATOR | {"auditor"}, frozenset()),
     GIVE: (ADMINISTRATOR, frozenset({"auditor"})),
 }
 GET, POST, BOTH, ANY = ("GET",), ("POST",), ("GET", "POST"), ("GET", "POST", "PUT", "DELETE")
@@ -94,6 +95,10 @@ TABLE: dict[str, Row] = {
     "access:password": Row(LOGIN, ANY),
     "access:make_token": Row(LOGIN, BOTH),
     "access:revoke_token": Row(LOGIN, POST, ("token.pk",), only=frozenset({"owner"})),
+    "audit:index": Row(AUDIT, GET),
+    "audit:mine": Row(LOGIN, GET),
+    "audit:entry": Row(AUDIT, GET, ("entry.pk",), only=frozenset({"owner", "auditor", "administrator"})),
+    "audit:export": Row(AUDIT, POST, ("=csv",)),
     "jobs:index": Row(LOGIN, GET),
     "jobs:dock": Row(LOGIN, GET),
     "jobs:detail": one(OWN, GET, "job.pk"),
@@ -243,6 +248,7 @@ API: dict[str, Row] = {
     "migrate_vm": vm(MOVE, POST),
     "act_on_vm": vm(USE, POST, "=pause"),
     "delete_vm": vm(CHANGE, DELETE),
+    "list_audit": Row(AUDIT, GET),
     "list_jobs": Row(LOGIN, GET),
     "get_job": one(OWN, GET, "job.pk"),
     "cancel_job": one(USE, POST, "job.pk"),

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 from django.test import Client
 
 from access.models import ApiToken, Grant, Group, Role, User
+from audit.models import Entry
 from hosts.models import Host, Network
 from jobs.models import Job
 from jobs.states import State
@@ -46,6 +47,7 @@ class World:
     token: ApiToken
     group: Group
     grant: Grant
+    entry: Entry
 
     def client(self, person: str, *, enforce_csrf_checks: bool = False) -> Client:
         client = Client(enforce_csrf_checks=enforce_csrf_checks)
@@ -70,7 +72,11 @@ def make_world() -> World:
     upload = Upload.objects.create(id=uuid4(), image=image, user=users["operator"], host=host, size_bytes=10)
     token, _secret = ApiToken.make(users["owner"], "script")
     grant = give(users["owner"], Role.USER, vm)
-    return World(users, host, other, new, pool, network, image, volume, upload, vm, job, migration, token, group, grant)
+    entry = Entry.objects.create(
+        text="Pause web-07", who="owner", person_key=users["owner"].pk, kind="vm", key=str(vm.uuid)
+    )
+    many = (host, other, new, pool, network, image, volume, upload, vm, job, migration, token, group, grant, entry)
+    return World(users, *many)
 
 
 def off(world: World) -> Vm:
