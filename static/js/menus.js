@@ -27,3 +27,6 @@ document.addEventListener("click", (event) => {
   if (getSelection()?.toString()) return;
   location.assign(row.dataset.href);
 });
+
+// On a phone the bar may be wider than the screen: where one is must be seen.
+document.querySelector(".side a.now")?.scrollIntoView({ block: "nearest", inline: "center" });
