@@ -35,6 +35,9 @@ class User(AbstractUser):
         super().refresh_from_db(*args, **kwargs)
         self.__dict__.pop("_rights", None)  # access.rights
 
+    def get_absolute_url(self) -> str:
+        return reverse("access:person", args=[self.pk])
+
     def initials(self) -> str:
         name = self.get_full_name() or self.username
         return "".join(word[0] for word in name.split()[:2]).upper() or "?"
@@ -102,6 +105,7 @@ class Grant(models.Model):
     given_at = models.DateTimeField(default=timezone.now)
 
     objects = GrantQuerySet.as_manager()
+    reach = Reach("access.view")
 
     class Meta:
         ordering = ["-id"]

@@ -1,7 +1,7 @@
 from django.contrib.auth import views as auth_views
 from django.urls import path
 
-from access import views
+from access import group_views, people_views, views
 from access.forms import LoginForm
 
 app_name = "access"
@@ -25,4 +25,23 @@ urlpatterns = [
     ),
     path("profile/tokens/new", views.make_token, name="make_token"),
     path("profile/tokens/<int:pk>/revoke", views.revoke_token, name="revoke_token"),
+    path("people/", people_views.index, name="people"),
+    path("people/add", people_views.add, name="add_person"),
+    path("people/<int:pk>/", people_views.person, name="person"),
+    path("people/<int:pk>/edit", people_views.edit, name="edit_person"),
+    path("people/<int:pk>/password", people_views.set_password, name="set_password"),
+    path("people/<int:pk>/activate", people_views.activate, name="activate"),
+    path("people/<int:pk>/deactivate", people_views.deactivate, name="deactivate"),
+    path("people/<int:pk>/delete", people_views.delete, name="delete_person"),
+    path("people/groups/", group_views.index, name="groups"),
+    path("people/groups/add", group_views.add, name="add_group"),
+    path("people/groups/<int:pk>/", group_views.group, name="group"),
+    path("people/groups/<int:pk>/edit", group_views.edit, name="edit_group"),
+    path("people/groups/<int:pk>/delete", group_views.delete, name="delete_group"),
+    path("people/groups/<int:pk>/members", group_views.add_members, name="add_members"),
+    path("people/groups/<int:pk>/members/<int:user>/out", group_views.take_out, name="take_out"),
+    path("people/groups/<int:pk>/members/<int:user>/manager", group_views.set_manager, name="set_manager"),
+    path("people/grants/", group_views.grants, name="grants"),
+    path("people/grants/give", group_views.give, name="give"),
+    path("people/grants/<int:pk>/take-away", group_views.take_away, name="take_away"),
 ]

@@ -20,6 +20,8 @@ MENU = [
     ("storage:images", "storage.view", "disc", _("Images")),
     ("hosts:networks", "hosts.view", "network", _("Networks")),
     ("jobs:index", "jobs.view", "list-check", _("Jobs")),
+    ("access:people", "access.view", "users", _("People")),
+    ("access:groups", "groups.view", "users-group", _("Groups")),
     ("audit:index", "audit.view", "history", _("Audit")),
 ]
 SHORT = {"vms:index": _("VMs")}  # on a phone
@@ -34,6 +36,8 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     for name, permission, icon, label in MENU:
         url = address(name, request.user, permission)
+        if name == "access:groups" and can(request.user, "access.view"):
+            continue  # a tab of "People"
         if url:
             items.append({"url": url, "icon": icon, "label": label, "short": SHORT.get(name, label), "now": False})
     below = [item for item in items if request.path == item["url"] or request.path.startswith(item["url"])]

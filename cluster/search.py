@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from access.models import Group as PeopleGroup
 from access.models import User
 from access.rules import Person, can, visible
 from cluster.context import address
@@ -49,6 +50,10 @@ ACTIONS: list[tuple[str, str, str, Promise, Promise, bool]] = [
     ("storage:images", "storage.view", "disc", gettext_lazy("Images"), gettext_lazy("iso templates"), False),
     ("hosts:networks", "hosts.view", "network", gettext_lazy("Networks"), gettext_lazy("bridges"), False),
     ("jobs:index", "jobs.view", "list-check", gettext_lazy("Jobs"), gettext_lazy("audit log history"), False),
+    ("access:people", "access.view", "users", gettext_lazy("People"), gettext_lazy("users accounts roles"), False),
+    ("access:groups", "groups.view", "users-group", gettext_lazy("Groups"), gettext_lazy("courses projects"), False),
+    ("access:grants", "access.view", "key", gettext_lazy("Grants"), gettext_lazy("rights permissions"), False),
+    ("access:add_person", "access.manage", "user-plus", gettext_lazy("Add person"), gettext_lazy("new user"), True),
     ("access:profile", "vms.view", "key", gettext_lazy("API tokens"), gettext_lazy("profile account"), False),
     ("access:password", "vms.view", "lock", gettext_lazy("Change password"), gettext_lazy("profile"), False),
 ]
@@ -112,8 +117,16 @@ def jobs(user: Person, words: str) -> Iterator[Hit]:
 def people(user: Person, words: str) -> Iterator[Hit]:
     match = Q(username__icontains=words) | Q(first_name__icontains=words) | Q(last_name__icontains=words)
     for person in visible(user, User.objects.filter(match))[:EACH]:
-        url = f"{reverse('jobs:index')}?user={person.username}"
-        yield Hit("user", person.username, f"{person.get_role_display()} · {_('their jobs')}", url)
+        if can(user, "access.view"):
+            yield Hit("user", person.username, person.get_role_display(), person.get_absolute_url())
+        else:
+            url = f"{reverse('jobs:index')}?user={person.username}"
+            yield Hit("user", person.username, f"{person.get_role_display()} · {_('their jobs')}", url)
+
+
+def groups(user: Person, words: str) -> Iterator[Hit]:
+    for group in visible(user, PeopleGroup.objects.filter(name__icontains=words))[:EACH]:
+        yield Hit("users-group", group.name, group.description[:60], group.get_absolute_url())
 
 
 KINDS: list[tuple[Promise, str, Any]] = [
@@ -123,6 +136,7 @@ KINDS: list[tuple[Promise, str, Any]] = [
     (gettext_lazy("Images"), "storage.view", images),
     (gettext_lazy("Networks"), "hosts.view", networks),
     (gettext_lazy("People"), "people.view", people),
+    (gettext_lazy("Groups"), "groups.view", groups),
     (gettext_lazy("Jobs"), "jobs.view", jobs),
 ]
 

@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.models import Group, User
-from access.rules import everywhere
+from access.rules import everywhere, visible
 from ui import text
+from ui.forms import LongSelect
 from virt import names
 from vms.checks import clean_tags, name_problem, words
 from vms.disks import DiskOfVm
@@ -21,6 +22,7 @@ from vms.sizes import kept
 UNITS = {"": 1024**3, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4, "p": 1024**5}
 SIZE = re.compile(r"\s*(\d{1,19})(?:[.,](\d{1,6}))?\s*([bkmgtp]?)(?:i?b)?\s*", re.IGNORECASE)
 LARGEST = 2**62
+MAX_CHOSEN = 500
 CHECKS = forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"})
 
 
@@ -144,6 +146,45 @@ class EditForm(forms.Form):
     def params(self) -> dict[str, Any]:
         whose = {name: getattr(self.cleaned_data[name], "pk", None) for name in WHOSE if name in self.cleaned_data}
         return {**self.cleaned_data, **whose}
+
+
+class IntoGroupForm(forms.Form):
+    names = forms.CharField(
+        label=gettext_lazy("VMs"),
+        max_length=60_000,
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
+        help_text=gettext_lazy("Names, one a line or with commas between them; all of one kind with a star: os-*"),
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+    def clean(self) -> dict[str, Any]:
+        """vms: those that are meant."""
+        cleaned = super().clean() or {}
+        wanted = list(dict.fromkeys(re.split(r"[\s,;]+", cleaned.get("names", "").strip())))
+        rows = visible(self.user, Vm.objects.only("uuid", "name"), "vms.change")
+        found: dict[int, Vm] = {}
+        for name in wanted if cleaned.get("names") else []:
+            some = rows.filter(name__startswith=name[:-1]) if name.endswith("*") else rows.filter(name=name)
+            new = list(some[: MAX_CHOSEN + 1])
+            if not new:
+                self.add_error("names", _("There is no VM “%(name)s”.") % {"name": name})
+            found |= {vm.pk: vm for vm in new}
+            if len(found) > MAX_CHOSEN:
+                self.add_error("names", _("At most %(n)s VMs at once.") % {"n": MAX_CHOSEN})
+                break
+        return {**cleaned, "vms": list(found.values())}
+
+
+class HandOverForm(forms.Form):
+    to = forms.ModelChoiceField(label=gettext_lazy("To"), queryset=User.objects.none(), widget=LongSelect)
+
+    def __init__(self, *args: Any, person: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        people = User.objects.filter(is_active=True).exclude(pk=person.pk).order_by("username")
+        self.fields["to"].queryset = people  # type: ignore[attr-defined]
 
 
 class ResizeForm(forms.Form):

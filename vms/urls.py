@@ -1,13 +1,17 @@
 from django.urls import path
 
 from vms import console_views, migration_views
-from vms.views import actions, bulk, create, lists, pages
+from vms.views import actions, bulk, create, groups, lists, pages
 
 app_name = "vms"
 urlpatterns = [
     path("", lists.index, name="index"),
     path("options", lists.options, name="options"),
     path("on-host/<int:pk>", lists.on_host, name="on_host"),
+    path("in-group/<int:pk>", groups.in_group, name="in_group"),
+    path("in-group/<int:pk>/add", groups.into_group, name="into_group"),
+    path("in-group/<int:pk>/<uuid:uuid>/out", groups.out_of_group, name="out_of_group"),
+    path("of/<int:pk>/hand-over", groups.hand_over, name="hand_over"),
     path("bulk/<slug:verb>", bulk.bulk, name="bulk"),
     path("create", create.create, name="create"),
     path("create/place", create.placement, name="placement"),

@@ -8,6 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from access.groups import grants_on
 from access.rules import PersonRequest, can, everywhere, find, permission_required, visible
 from hosts.models import Host
 from jobs.engine import enqueue
@@ -78,7 +79,7 @@ def pool(request: PersonRequest, pk: int) -> HttpResponse:
     if is_partial(request):
         return render(request, "storage/_pool_live.html", context)
     jobs = visible(request.user, Job.objects.filter(target_kind="pool", target_key=str(pk), parent=None))
-    context |= _volumes(request, found)
+    context |= _volumes(request, found) | grants_on(request.user, found)
     context |= {"images": found.images.order_by("name", "-created_at"), "jobs": jobs.select_related("user")[:8]}
     return render(request, "storage/pool.html", context)
 

@@ -10,7 +10,7 @@ from tests.security.world import World
 # change it (403). Nobody without a login gets further than to it.
 OPEN, LOGIN, OWN, USE, CHANGE, MOVE = "open", "login", "own", "use", "change", "move"
 LOOK, OPERATOR, ADMIN = "look", "operator", "admin"
-TEACH, GROUPS, PEOPLE, GIVE, AUDIT = "teach", "groups", "people", "give", "audit"
+TEACH, FILL, GROUPS, PEOPLE, GIVE, AUDIT = "teach", "fill", "groups", "people", "give", "audit"
 ALL = frozenset(PEOPLE_OF_THE_WORLD) - {"anonymous"}
 READERS = frozenset({"operator", "auditor", "administrator"})
 OPERATORS = frozenset({"operator", "administrator"})
@@ -27,6 +27,7 @@ ALLOWED: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     OPERATOR: (OPERATORS, frozenset({"auditor"})),
     ADMIN: (ADMINISTRATOR, frozenset({"operator", "auditor"})),
     GROUPS: (READERS | {"manager"}, frozenset()),
+    FILL: (OPERATORS, frozenset({"auditor", "manager"})),
     TEACH: (ADMINISTRATOR, frozenset({"operator", "auditor", "manager"})),
     PEOPLE: (ADMINISTRATOR | {"auditor"}, frozenset()),
     AUDIT: (ADMINISTRATOR | {"auditor"}, frozenset()),
@@ -99,6 +100,25 @@ TABLE: dict[str, Row] = {
     "audit:mine": Row(LOGIN, GET),
     "audit:entry": Row(AUDIT, GET, ("entry.pk",), only=frozenset({"owner", "auditor", "administrator"})),
     "audit:export": Row(AUDIT, POST, ("=csv",)),
+    "access:people": Row(PEOPLE, GET),
+    "access:add_person": Row(GIVE, BOTH),
+    "access:person": one(PEOPLE, GET, "person.pk"),
+    "access:edit_person": one(GIVE, BOTH, "person.pk"),
+    "access:set_password": one(GIVE, BOTH, "person.pk"),
+    "access:activate": one(GIVE, POST, "person.pk"),
+    "access:deactivate": one(GIVE, POST, "person.pk"),
+    "access:delete_person": one(GIVE, BOTH, "person.pk"),
+    "access:groups": Row(GROUPS, GET),
+    "access:add_group": Row(GIVE, BOTH),
+    "access:group": one(GROUPS, GET, "group.pk"),
+    "access:edit_group": one(TEACH, BOTH, "group.pk"),
+    "access:delete_group": one(TEACH, BOTH, "group.pk"),
+    "access:add_members": one(TEACH, BOTH, "group.pk"),
+    "access:take_out": Row(TEACH, POST, ("group.pk", "member.pk")),
+    "access:set_manager": Row(TEACH, POST, ("group.pk", "member.pk")),
+    "access:grants": Row(PEOPLE, GET),
+    "access:give": Row(GIVE, BOTH),
+    "access:take_away": one(GIVE, POST, "grant.pk"),
     "jobs:index": Row(LOGIN, GET),
     "jobs:dock": Row(LOGIN, GET),
     "jobs:detail": one(OWN, GET, "job.pk"),
@@ -166,6 +186,10 @@ TABLE: dict[str, Row] = {
     "vms:index": Row(LOGIN, GET),
     "vms:options": Row(LOGIN, GET, query="kind=owner&owner=o"),
     "vms:on_host": host(LOOK, GET),
+    "vms:in_group": one(GROUPS, GET, "group.pk"),
+    "vms:into_group": one(FILL, BOTH, "group.pk"),
+    "vms:out_of_group": Row(FILL, POST, ("group.pk", "vm.uuid")),
+    "vms:hand_over": one(GIVE, BOTH, "person.pk"),
     "vms:bulk": Row(LOGIN, BOTH, ("=start",)),
     "vms:create": Row(OPERATOR, BOTH),
     "vms:placement": Row(OPERATOR, POST),

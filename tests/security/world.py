@@ -49,6 +49,14 @@ class World:
     grant: Grant
     entry: Entry
 
+    @property
+    def person(self) -> User:
+        return self.users["approver"]
+
+    @property
+    def member(self) -> User:
+        return self.users["stranger"]
+
     def client(self, person: str, *, enforce_csrf_checks: bool = False) -> Client:
         client = Client(enforce_csrf_checks=enforce_csrf_checks)
         if person != "anonymous":

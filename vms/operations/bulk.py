@@ -26,6 +26,7 @@ BULK = (
     "vms.delete",
     "vms.forget",
 )
+ALSO = frozenset({"vms.edit"})  # from other pages: whose they are
 
 
 @register
@@ -47,7 +48,7 @@ class BulkVms(Operation):
         return _("%(verb)s %(n)s VMs") % {"verb": kind.verb, "n": number}
 
     def refuse(self) -> None:
-        if self.params.get("verb") not in BULK:
+        if self.params.get("verb") not in {*BULK, *ALSO}:
             raise Refused(_("This can't be done to many VMs at once."), field="verb")
         asked = self.params.get("vms")
         if not isinstance(asked, list) or not asked:

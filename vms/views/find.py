@@ -29,7 +29,7 @@ def is_gone(request: PersonRequest, uuid: UUID) -> bool:
 def find_vm(request: PersonRequest, uuid: UUID, permission: str = "", *, with_xml: bool = False) -> Vm:
     """The VM, or 404; 403 without this permission on it. Its definitions are large: only a page that shows them reads
     them."""
-    rows = Vm.objects.select_related("host", "owner", "image", "job")
+    rows = Vm.objects.select_related("host", "owner", "group", "image", "job")
     if not with_xml:
         rows = rows.defer("definition", "live_definition")
     return find(request.user, rows, permission, uuid=uuid)

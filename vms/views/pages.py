@@ -8,6 +8,7 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from access.groups import grants_on
 from access.rules import PersonRequest, can, permission_required, visible
 from hosts import metrics
 from jobs.models import Job
@@ -54,6 +55,7 @@ def detail(request: PersonRequest, uuid: UUID) -> HttpResponse:
         "migration": migration,
         "picture": picture(vm) if can(request.user, "vms.console", vm) else None,
         **story(migration),
+        **grants_on(request.user, vm),
     }
     return render(request, "vms/detail.html", context)
 
