@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from channels.layers import channel_layers
 from django.conf import settings as django_settings
@@ -23,6 +24,8 @@ from tests.clusterkit import Cluster
 from tests.product import Product
 from virt import ssh
 
+hypothesis.settings.register_profile("drover", deadline=None)  # a busy machine is no defect
+hypothesis.settings.load_profile("drover")
 VM_HOSTS = ("vmhost1", "vmhost2", "vmhost3")
 
 
