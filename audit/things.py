@@ -27,6 +27,7 @@ class Kind(NamedTuple):
     label: Text
     page: str = ""  # name of the address of one; "" without a page
     key: str = "pk"
+    permission: str = ""  # to see its page, if another than to see its row
 
 
 # The rooms above are looked up by name.
@@ -37,8 +38,8 @@ KINDS = {
     "image": Kind("storage.Image", _("image"), "storage:image"),
     "network": Kind("hosts.Network", _("network"), "hosts:network"),
     "job": Kind("jobs.Job", _("job"), "jobs:detail"),
-    "person": Kind("access.User", _("person")),
-    "group": Kind("access.Group", _("group")),
+    "person": Kind("access.User", _("person"), "access:person", permission="access.view"),
+    "group": Kind("access.Group", _("group"), "access:group"),
     "membership": Kind("access.Membership", _("membership")),
     "grant": Kind("access.Grant", _("grant")),
     "token": Kind("access.ApiToken", _("API token")),
@@ -67,6 +68,6 @@ def pages_of(user: Person, things: Iterable[tuple[str, str]]) -> dict[tuple[str,
     for name, wanted in keys.items():
         kind = KINDS[name]
         rows: Any = apps.get_model(kind.model)._default_manager.filter(**{f"{kind.key}__in": wanted})
-        for key in visible(user, rows).values_list(kind.key, flat=True):
+        for key in visible(user, rows, kind.permission).values_list(kind.key, flat=True):
             found[name, str(key)] = reverse(kind.page, args=[key])
     return found

@@ -62,6 +62,15 @@ def test_it_works(auditor: Client) -> None:
     assert shown(auditor, f"?kind=vm&key={vm.uuid}") == ["Start web-07"]
 
 
+def test_people_lead_to_their_page_where_one_may_go_there(auditor: Client, client: Client, lab_user: User) -> None:
+    make("Log in", who="lena", person_key=lab_user.pk, kind="person", key=str(lab_user.pk), label="lena")
+    link = f'href="/people/{lab_user.pk}/"'
+    assert link in auditor.get("/audit/").content.decode()
+    assert 'href="/audit/?who=lena"' in auditor.get(f"/people/{lab_user.pk}/").content.decode()
+    client.force_login(lab_user)
+    assert link not in client.get("/audit/mine").content.decode()
+
+
 def test_nothing_yet(auditor: Client) -> None:
     assert "No entry yet" in auditor.get("/audit/").content.decode()
     assert "No entry like this" in auditor.get("/audit/?who=x").content.decode()
