@@ -15,6 +15,7 @@ from hosts.operations.trust import TrustHosts
 from hosts.states import SetupStep
 from jobs import secrets
 from jobs.engine import enqueue
+from jobs.errors import Refused
 from jobs.models import Job
 from jobs.operations import Operation, by_name
 from jobs.states import ENDED, State
@@ -113,10 +114,8 @@ class LabCluster:
 
     def _pool(self, hosts: list[Host]) -> Pool:
         gluster = self.facts["gluster"]
-        known = self._known_pool()
-        if known is not None:
-            self._do([PlacePool(known, {"hosts": [host.pk for host in hosts]})])
-            return known
+        if known := self._known_pool():
+            return self._place(known, hosts)
         self.say(f"Making the shared pool {gluster['volume']} present on all hosts")
         fields = {
             "name": gluster["volume"],
@@ -124,8 +123,17 @@ class LabCluster:
             "target_path": POOL_PATH,
             "source": {"host": gluster["server"], "path": gluster["volume"]},
         }
-        self._wait([begin_pool(self.user, fields, hosts)])
+        try:
+            self._wait([begin_pool(self.user, fields, hosts)])
+        except Refused:
+            if (known := self._known_pool()) is None:  # else it was found on a host in this moment
+                raise
+            return self._place(known, hosts)
         return Pool.objects.get(name=gluster["volume"])
+
+    def _place(self, pool: Pool, hosts: list[Host]) -> Pool:
+        self._do([PlacePool(pool, {"hosts": [host.pk for host in hosts]})])
+        return pool
 
     def _known_pool(self) -> Pool | None:
         """The pool on the lab's volume, whatever its name: it may have been found on the hosts."""
