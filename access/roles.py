@@ -52,4 +52,4 @@ OWN = frozenset({"jobs.all", "people.view"})  # of one's own jobs and row, besid
 # them between hosts, hosts, networks) is for those whose role holds over everything.
 ON_VM = USER_PERMISSIONS | {"vms.change", "vms.delete", "jobs.all"}
 ON_GROUP = ON_VM | {"groups.view"}
-ON_POOL = frozenset({"storage.view", "storage.images", "storage.manage", "jobs.view", "jobs.all"})
+ON_POOL = frozenset({"storage.view", "storage.images", "storage.manage", "jobs.all"})

@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from access.people import Denied
 from api.forms import Invalid
 from jobs.errors import Refused
 
@@ -41,6 +42,7 @@ def _http_error(_request: HttpRequest, error: Any) -> HttpResponse:
 def install(api: NinjaAPI) -> None:
     """Answer every error of the API as problem details."""
     api.add_exception_handler(Refused, _refused)
+    api.add_exception_handler(Denied, _refused)
     api.add_exception_handler(ValidationError, _invalid)
     api.add_exception_handler(Invalid, _wrong_form)
     api.add_exception_handler(Http404, lambda _r, _e: problem(404, "Not found", "There is no such thing."))
