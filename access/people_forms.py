@@ -124,23 +124,35 @@ class GrantForm(forms.Form):
     """`fixed`: what the page it is opened from says already, by the name of its field."""
 
     to_user = forms.ModelChoiceField(
-        label=gettext_lazy("Person"), queryset=User.objects.none(), required=False, widget=LongSelect
+        label=gettext_lazy("Person"), queryset=User.objects.none(), required=False, widget=LongSelect, empty_label="–"
     )
     to_group = forms.ModelChoiceField(
-        label=gettext_lazy("or all of a group"), queryset=Group.objects.all(), required=False, widget=LongSelect
+        label=gettext_lazy("or all of a group"),
+        queryset=Group.objects.all(),
+        required=False,
+        widget=LongSelect,
+        empty_label="–",
     )
     role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices, initial=Role.USER)
     on_vm = forms.CharField(
         label=gettext_lazy("On the VM"),
         required=False,
         max_length=255,
-        help_text=gettext_lazy("Its name or UUID. Nothing chosen here or below: on everything."),
+        help_text=gettext_lazy("Its name or UUID."),
     )
     on_group = forms.ModelChoiceField(
-        label=gettext_lazy("or on the VMs of a group"), queryset=Group.objects.all(), required=False, widget=LongSelect
+        label=gettext_lazy("or on the VMs of a group"),
+        queryset=Group.objects.all(),
+        required=False,
+        widget=LongSelect,
+        empty_label="–",
     )
     on_pool = forms.ModelChoiceField(
-        label=gettext_lazy("or on a pool"), queryset=Group.objects.none(), required=False, widget=LongSelect
+        label=gettext_lazy("or on a pool"),
+        queryset=Group.objects.none(),
+        required=False,
+        widget=LongSelect,
+        empty_label="–",
     )
     on_all = forms.BooleanField(label=gettext_lazy("On everything"), required=False)
     until = forms.DateField(

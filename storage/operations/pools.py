@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from access.models import User
+from access.rules import everywhere
 from hosts.models import Host
 from jobs.engine import enqueue
 from jobs.errors import Failed, Refused, Text
@@ -234,6 +235,11 @@ class PlacePool(PoolOperation):
     name = "storage.place_pool"
     verb = gettext_lazy("Define pool")
     part = PlacePoolPart
+
+    @classmethod
+    def allowed_to(cls, user: User, target: Any) -> bool:
+        """Whom only this pool was given has no say over hosts."""
+        return everywhere(user, cls.permission)
 
 
 @register

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpResponse
@@ -9,6 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from access.groups import grants_on
+from access.models import User
 from access.rules import PersonRequest, can, everywhere, find, permission_required, visible
 from hosts.models import Host
 from jobs.engine import enqueue
@@ -37,8 +39,12 @@ VERBS: dict[str, tuple[type[operations.PoolPart], dict[str, Any]]] = {
 }
 
 
-def _columns() -> QuerySet[Host]:
-    return Host.objects.filter(is_managed=True).only("pk", "name", "observed_state", "maintenance", "seen_at")
+def _columns(user: User) -> QuerySet[Host]:
+    """All hosts; for whom only some pools were given, the hosts of these."""
+    hosts = Host.objects.filter(is_managed=True)
+    if not everywhere(user, "hosts.view"):
+        hosts = hosts.filter(pk__in=visible(user, Pool.objects.all()).values("presences__host"))
+    return hosts.only("pk", "name", "observed_state", "maintenance", "seen_at")
 
 
 @require_GET
@@ -51,7 +57,8 @@ def index(request: PersonRequest) -> HttpResponse:
         pools = pools.filter(Q(name__icontains=words) | Q(target_path__icontains=words))
     pools = pools.annotate(image_count=Count("images", filter=Q(images__state=ImageState.READY)))
     page = Paginator(pools.order_by("name"), POOLS_PER_PAGE).get_page(request.GET.get("page"))
-    hosts = _columns().filter(name__icontains=host_words) if host_words else _columns()
+    hosts = _columns(request.user)
+    hosts = hosts.filter(name__icontains=host_words) if host_words else hosts
     columns = Paginator(hosts.order_by("name"), HOSTS_PER_PAGE).get_page(request.GET.get("columns"))
     context = {
         "page": page,
@@ -64,7 +71,10 @@ def index(request: PersonRequest) -> HttpResponse:
     }
     if is_partial(request) and "whole" not in request.GET:
         return render(request, "storage/_matrix.html", context)
-    context |= {"can_manage": everywhere(request.user, "storage.manage"), "any_pool": Pool.objects.exists()}
+    context |= {
+        "can_manage": everywhere(request.user, "storage.manage"),
+        "any_pool": visible(request.user, Pool.objects.all()).exists(),
+    }
     return render(request, "storage/index.html", context)
 
 
@@ -100,7 +110,8 @@ def _about(request: PersonRequest, found: Pool) -> dict[str, Any]:
         "has_search": len(row.cells) > CELLS_PER_PAGE,
         "host_query": words,
         "can_manage": can(request.user, "storage.manage", found),
-        "missing_hosts": managed_hosts().exclude(pools__pool=found).exists(),
+        "missing_hosts": everywhere(request.user, "storage.manage")
+        and managed_hosts().exclude(pools__pool=found).exists(),
         "full": matrix.FULL_PERCENT,
         "very_full": matrix.VERY_FULL_PERCENT,
     }
@@ -157,6 +168,8 @@ def _typed(request: PersonRequest) -> dict[str, Any]:
 def add_hosts(request: PersonRequest, pk: int) -> HttpResponse:
     """The dialog that makes a pool present on more hosts."""
     found = _pool(request, pk, "storage.manage")
+    if not operations.PlacePool.allowed_to(request.user, found):
+        raise PermissionDenied
     form = HostsForm(request.POST or None, hosts=managed_hosts().exclude(pools__pool=found))
     if request.method == "POST" and form.is_valid():
         hosts = [host.pk for host in form.cleaned_data["hosts"]]

@@ -165,6 +165,28 @@ def test_a_role_on_a_pool_reaches_what_lies_there(anna: User) -> None:
     }
 
 
+def test_who_was_given_a_pool_sees_its_hosts_names_and_no_others(client: Client, anna: User) -> None:
+    mine, other = make_host("vmhost1"), make_host("vmhost2")
+    pool, hidden = make_pool("vms", mine), make_pool("elsewhere", other)
+    give(anna, Role.ADMINISTRATOR, pool)
+    client.force_login(anna)
+    pages = [client.get(url).content.decode() for url in (reverse("storage:index"), pool.get_absolute_url())]
+    for page in pages:
+        assert "vmhost1" in page
+        assert "vmhost2" not in page
+        assert "elsewhere" not in page
+    assert client.get(hidden.get_absolute_url()).status_code == 404
+    assert client.get(mine.get_absolute_url()).status_code == 404
+    assert client.get(reverse("storage:add_volume", args=[pool.pk])).status_code == 200
+    for name in ("storage:add_hosts", "storage:retry_pool"):
+        assert client.post(reverse(name, args=[pool.pk]), {"hosts": [other.pk]}).status_code == 403, name
+    placed = client.post(
+        f"/api/v1/pools/{pool.pk}/actions/place", {"hosts": [other.pk]}, content_type="application/json"
+    )
+    assert placed.status_code == 403
+    assert not Job.objects.exists()
+
+
 def test_a_role_on_everything_for_a_day(anna: User, vm: Vm) -> None:
     give(anna, Role.OPERATOR, until=timezone.now() + timedelta(days=1))
     anna = again(anna)
