@@ -6,8 +6,10 @@ numbers; it then fetches the fragment itself, where the right to see it is check
 """
 
 import asyncio
+import atexit
 import logging
 import threading
+from concurrent.futures import Future, wait
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -16,6 +18,8 @@ from redis.exceptions import RedisError
 log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_sending: set[Future[None]] = set()
+LAST_WORDS_S = 1.0
 
 
 def group_name(topic: str) -> str:
@@ -28,8 +32,25 @@ def _background_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or not _loop.is_running():
             _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="live", daemon=True).start()
+            thread = threading.Thread(target=_loop.run_forever, name="live", daemon=True)
+            thread.start()
+            atexit.register(_finish, _loop, thread)
         return _loop
+
+
+def _finish(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    """A command that published sends what it has to, and ends its thread itself: one that is still at work while the
+    interpreter goes down may take the process with it."""
+    wait(list(_sending), LAST_WORDS_S)
+
+    def end() -> None:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.call_soon(loop.stop)
+
+    if loop.is_running():
+        loop.call_soon_threadsafe(end)
+        thread.join(LAST_WORDS_S)
 
 
 def publish(*topics: str, **data: Any) -> None:
@@ -37,7 +58,9 @@ def publish(*topics: str, **data: Any) -> None:
 
     A message lost while Redis is away is no loss of truth: pages fetch again when their socket is back.
     """
-    asyncio.run_coroutine_threadsafe(_send(topics, data), _background_loop())
+    sending = asyncio.run_coroutine_threadsafe(_send(topics, data), _background_loop())
+    _sending.add(sending)
+    sending.add_done_callback(_sending.discard)
 
 
 async def _send(topics: tuple[str, ...], data: dict[str, Any]) -> None:
