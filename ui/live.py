@@ -43,13 +43,15 @@ def _finish(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
     interpreter goes down may take the process with it."""
     wait(list(_sending), LAST_WORDS_S)
 
-    def end() -> None:
-        for task in asyncio.all_tasks(loop):
+    async def end() -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         loop.call_soon(loop.stop)
 
     if loop.is_running():
-        loop.call_soon_threadsafe(end)
+        asyncio.run_coroutine_threadsafe(end(), loop)
         thread.join(LAST_WORDS_S)
 
 
