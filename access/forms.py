@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from access.models import ApiToken
+from access.models import ApiToken, User
 
 LIFETIMES = [("30", _("30 days")), ("365", _("one year")), ("0", _("until revoked"))]
 
@@ -31,6 +31,13 @@ class LoginForm(AuthenticationForm):
         if not getattr(self.request, "axes_locked_out", False):
             return super().get_invalid_login_error()
         return locked_out_error()
+
+    def clean_username(self) -> str:
+        """Nobody has a longer name than the database takes: PostgreSQL would not even look for it."""
+        name: str = self.cleaned_data["username"]
+        if len(name) > (User._meta.get_field("username").max_length or 0):
+            raise super().get_invalid_login_error()
+        return name
 
 
 class ChangePasswordForm(PasswordChangeForm):
