@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -18,7 +19,7 @@ from access.people_forms import GrantForm, GroupForm, MembersForm
 from access.people_views import count_of_tabs
 from access.rules import PersonRequest, can, find, permission_required, visible
 from ui.forms import add_refusal, number_in, posted
-from ui.htmx import done_response, is_partial, note_response, render_dialog
+from ui.htmx import done_response, is_partial, is_piece, note_response, render_dialog
 
 PER_PAGE, MEMBERS_PER_PAGE = 50, 100
 NAMED = {"user": "to_user", "group": "to_group", "vm": "on_vm", "in": "on_group", "pool": "on_pool"}
@@ -33,7 +34,7 @@ def index(request: PersonRequest) -> HttpResponse:
     people, vms = Count("memberships", distinct=True), Count("vms", distinct=True)
     page = Paginator(rows.annotate(people=people, machines=vms), PER_PAGE).get_page(request.GET.get("page"))
     context = {"page": page, "query": words, "can_manage": can(request.user, "access.manage"), "tab": "groups"}
-    if is_partial(request):
+    if is_piece(request):
         return render(request, "access/_groups.html", context)
     is_wide = can(request.user, "access.view")
     context |= {"is_wide": is_wide, "counts": count_of_tabs() if is_wide else {}}
@@ -61,7 +62,7 @@ def group(request: PersonRequest, pk: int) -> HttpResponse:
         "can_manage": can(request.user, "access.manage"),
         "is_wide": can(request.user, "access.view"),
     }
-    if is_partial(request):
+    if is_piece(request):
         return render(request, "access/_members.html", context)
     grants = Grant.objects.filter(Q(to_group=found) | Q(on_group=found)).select_related(*GRANT_PARTS)
     return render(request, "access/group.html", {**context, "grants": grants if context["is_wide"] else []})
@@ -163,7 +164,7 @@ def grants(request: PersonRequest) -> HttpResponse:
         rows = rows.filter(match | Q(on_group__name__icontains=words))
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     context = {"page": page, "query": words, "can_manage": can(request.user, "access.manage"), "tab": "grants"}
-    if is_partial(request):
+    if is_piece(request):
         return render(request, "access/_grants.html", context)
     return render(request, "access/grants.html", {**context, "counts": count_of_tabs()})
 
@@ -194,7 +195,7 @@ def give(request: PersonRequest) -> HttpResponse:
             add_refusal(form, denied)
         else:
             word = _("%(who)s: %(role)s.") % {"who": grant.subject, "role": grant.get_role_display()}
-            return done_response(request, back, word)
+            return _back(request, back, word)
     context = {"form": form, "fixed": fixed, "url": request.get_full_path(), "back": back}
     return render_dialog(request, "access/_grant_dialog.html", context, status=422 if form.is_bound else 200)
 
@@ -209,4 +210,14 @@ def take_away(request: PersonRequest, pk: int) -> HttpResponse:
         groups.take_away(request.user, grant)
     except Denied as denied:
         return note_response(request, denied.message, back)
-    return done_response(request, back, _("Taken away."))
+    return _back(request, back, _("Taken away."))
+
+
+def _back(request: PersonRequest, url: str, word: str) -> HttpResponse:
+    """The page it was asked from, loaded again (charts of a VM's page do not outlive a change in place); else `url`."""
+    messages.success(request, word)
+    if not is_partial(request):
+        return redirect(url)
+    here = request.htmx.current_url_abs_path or ""  # type: ignore[attr-defined]
+    is_ours = here.startswith("/") and not here.startswith("//")
+    return HttpResponse(status=204, headers={"HX-Redirect": here if is_ours else url})

@@ -17,7 +17,7 @@ from access.people import Denied
 from access.people_forms import EditPersonForm, NewPersonForm, PasswordForm
 from access.rules import PersonRequest, can, permission_required, role_of
 from ui.forms import add_refusal
-from ui.htmx import done_response, is_partial, note_response, render_dialog
+from ui.htmx import done_response, is_piece, note_response, render_dialog
 
 PER_PAGE = 50
 STATES = {"active": True, "inactive": False}
@@ -54,7 +54,7 @@ def index(request: PersonRequest) -> HttpResponse:
         "can_manage": can(request.user, "access.manage"),
         "tab": "people",
     }
-    if is_partial(request):
+    if is_piece(request):
         return render(request, "access/_people.html", context)
     return render(request, "access/people.html", {**context, "counts": count_of_tabs()})
 

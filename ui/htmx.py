@@ -27,6 +27,11 @@ def is_partial(request: HttpRequest) -> bool:
     return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 
 
+def is_piece(request: HttpRequest) -> bool:
+    """Whether htmx asks for one piece (a searched table), and not for the whole content again as after drover:done."""
+    return is_partial(request) and request.htmx.target != "content"  # type: ignore[attr-defined]
+
+
 def render_dialog(request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
     """A dialog: the bare fragment into #dialog for htmx, else a page of its own around the same fragment.
 

@@ -215,3 +215,13 @@ def test_by_api(admin_client: Client, admin: User) -> None:
     assert refused.status_code == 409
     assert admin_client.delete(f"{api}/people/{anna.pk}").status_code == 204
     assert not Membership.objects.exists()
+
+
+def test_a_page_is_fetched_whole_after_a_change_and_a_table_when_it_is_searched(admin_client: Client) -> None:
+    group = make_group("Networks", make_user("anna"))
+    addresses = [group.get_absolute_url(), *(reverse(f"access:{name}") for name in ("people", "groups", "grants"))]
+    for address in addresses:
+        whole = admin_client.get(address, headers={**HTMX, "HX-Target": "content"}).content.decode()
+        piece = admin_client.get(address, headers={**HTMX, "HX-Target": "members"}).content.decode()
+        assert 'id="content"' in whole, address
+        assert 'id="content"' not in piece, address
