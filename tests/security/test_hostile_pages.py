@@ -20,6 +20,7 @@ ODD = ["²", "٣", "9" * 30, "9" * 5000, "-1", "<b>", "'\"", "1;drop", "ff" * 30
 PARAMETERS = (
     "page columns q name host owner tag image state sort job version volume kind verb from tab find ids".split()
 )
+PARAMETERS += ["who", "before", "since"]
 
 
 def counts() -> list[int]:
