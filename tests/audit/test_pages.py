@@ -216,7 +216,7 @@ async def test_the_export_is_sent_while_it_is_read(admin: User, monkeypatch: pyt
     pieces = [piece async for piece in answer.streaming_content]
     assert len(pieces) == 5  # the heading and 35 in tens
     assert b"".join(pieces).count(b"entry ") == 35
-    await sync_to_async(connection.close)()
+    await sync_to_async(lambda: connection.close())()
 
 
 def test_export_by_command(capsys: pytest.CaptureFixture[str]) -> None:
