@@ -205,6 +205,16 @@ def test_an_auditor_has_no_power_over_what_is_theirs(vm: Vm) -> None:
     assert ShutDownVm.refusal(auditor, vm)
 
 
+def test_an_auditor_hears_of_everything_and_sees_no_screen(vm: Vm) -> None:
+    auditor = make_user("paul", Role.AUDITOR)
+    topics = {f"vm.{vm.uuid}", f"host.{vm.host_id}", "hosts", "pools", "jobs", "vms"}
+    assert may_watch(auditor, topics | {f"screen.{vm.uuid}"}) == topics
+    session = ConsoleSession.objects.create(
+        vm=vm, user=make_user("anna2"), ticket_digest="x", expires_at=timezone.now(), used_at=timezone.now()
+    )
+    assert list(visible(auditor, ConsoleSession.objects.all())) == [session]
+
+
 def test_find_tells_apart_what_is_not_seen_and_what_is_not_allowed(anna: User, vm: Vm) -> None:
     with pytest.raises(Http404):
         find(anna, Vm.objects.all(), "vms.change", pk=vm.pk)

@@ -14,8 +14,9 @@ from django.contrib.sessions.models import Session
 from django.db import DatabaseError
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from access.models import ApiToken, Role, User
+from access.models import ApiToken, Grant, Role, User
 from cluster import doorkeeper
 from cluster.routing import live_socket
 from ui import live
@@ -88,6 +89,16 @@ async def test_another_role_means_coming_in_again(client_of_lena: Client) -> Non
     await database_sync_to_async(User.objects.update)(role=Role.OPERATOR)
     assert await page.receive_output(timeout=3) == {"type": "websocket.close", "code": 4403}
     assert (await page_of(client_of_lena)).answer[0] is True
+
+
+async def test_a_right_that_is_given_or_ends_means_coming_in_again(client_of_lena: Client) -> None:
+    page = await page_of(client_of_lena)
+    lena = await User.objects.aget()
+    grant = await Grant.objects.acreate(to_user=lena, role=Role.USER)
+    assert await page.receive_output(timeout=3) == {"type": "websocket.close", "code": 4403}
+    page = await page_of(client_of_lena)
+    await Grant.objects.filter(pk=grant.pk).aupdate(until=timezone.now())
+    assert await page.receive_output(timeout=3) == {"type": "websocket.close", "code": 4403}
 
 
 async def test_a_vm_that_was_taken_away_is_heard_of_no_more(client_of_lena: Client) -> None:
