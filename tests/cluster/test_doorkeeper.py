@@ -95,10 +95,10 @@ async def test_a_right_that_is_given_or_ends_means_coming_in_again(client_of_len
     page = await page_of(client_of_lena)
     lena = await User.objects.aget()
     grant = await Grant.objects.acreate(to_user=lena, role=Role.USER)
-    assert await page.receive_output(timeout=3) == {"type": "websocket.close", "code": 4403}
+    assert await page.receive_output(timeout=10) == {"type": "websocket.close", "code": 4403}
     page = await page_of(client_of_lena)
     await Grant.objects.filter(pk=grant.pk).aupdate(until=timezone.now())
-    assert await page.receive_output(timeout=3) == {"type": "websocket.close", "code": 4403}
+    assert await page.receive_output(timeout=10) == {"type": "websocket.close", "code": 4403}
 
 
 async def test_a_vm_that_was_taken_away_is_heard_of_no_more(client_of_lena: Client) -> None:
