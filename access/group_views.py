@@ -32,7 +32,9 @@ def index(request: PersonRequest) -> HttpResponse:
     rows = visible(request.user, Group.objects.all())
     rows = rows.filter(Q(name__icontains=words) | Q(description__icontains=words)) if words else rows
     people, vms = Count("memberships", distinct=True), Count("vms", distinct=True)
-    page = Paginator(rows.annotate(people=people, machines=vms).order_by("name"), PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(rows.annotate(people=people, machines=vms).order_by("name"), PER_PAGE).get_page(
+        request.GET.get("page")
+    )
     context = {"page": page, "query": words, "can_manage": can(request.user, "access.manage"), "tab": "groups"}
     if is_piece(request):
         return render(request, "access/_groups.html", context)
