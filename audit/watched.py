@@ -1,4 +1,4 @@
-"""Changes of people, groups, grants and tokens, which are no jobs: seen where their rows are saved and deleted."""
+"""Changes of people, groups, grants, tokens and quotas, which are no jobs: seen where rows are saved and deleted."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ WATCHED = {
     "access.Membership": ("is_manager",),
     "access.Grant": ("role", "until", "on_vm", "on_group", "on_pool"),
     "access.ApiToken": ("name", "expires_at"),
+    "selfservice.Quota": ("user", "group", "vms", "running_vms", "vcpus", "memory_bytes", "disk_bytes"),
 }
 WORDS = {
     "person": (_("New person"), _("Change person"), _("Remove person")),
@@ -25,6 +26,7 @@ WORDS = {
     "membership": (_("Into a group"), _("Change membership"), _("Out of a group")),
     "grant": (_("Grant"), _("Change grant"), _("Withdraw grant")),
     "token": (_("New API token"), _("Change API token"), _("Revoke API token")),
+    "quota": (_("New quota"), _("Change quota"), _("Remove quota")),
 }
 BEFORE = "_audit_before"
 
@@ -34,10 +36,15 @@ def listen() -> None:
         model = apps.get_model(label)
         kind = KIND_OF[label]
         for verb, words in zip(("made", "changed", "removed"), WORDS[kind], strict=True):
-            name(f"access.{kind}_{verb}", words)
+            name(key_of(label, verb), words)
         pre_save.connect(before_save, sender=model, dispatch_uid=f"audit.{label}")
         post_save.connect(after_save, sender=model, dispatch_uid=f"audit.{label}")
         pre_delete.connect(before_delete, sender=model, dispatch_uid=f"audit.{label}")
+
+
+def key_of(label: str, verb: str) -> str:
+    """The stable key of a change: "access.person_made" for label "access.User"."""
+    return f"{label.partition('.')[0]}.{KIND_OF[label]}_{verb}"
 
 
 def before_save(sender: type[Model], instance: Model, raw: bool, update_fields: Any, **more: Any) -> None:
@@ -71,7 +78,7 @@ def before_delete(sender: type[Model], instance: Model, **more: Any) -> None:
 
 def _tell(instance: Model, verb: str, details: dict[str, Any]) -> None:
     thing = named(instance)
-    record(f"access.{thing.kind}_{verb}", on=thing, details=details)
+    record(key_of(instance._meta.label, verb), on=thing, details=details)
 
 
 def named(instance: Model) -> Thing:

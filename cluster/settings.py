@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "hosts",
     "storage",
     "vms",
+    "selfservice",
     "api",
     "cluster",
 ]

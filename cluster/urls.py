@@ -27,5 +27,6 @@ urlpatterns = [
     path("hosts/", include("hosts.urls")),
     path("storage/", include("storage.urls")),
     path("vms/", include("vms.urls")),
+    path("", include("selfservice.urls")),
     path("api/v1/", api_urls()),
 ]

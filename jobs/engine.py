@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from access.models import User
 from access.rules import Person, can, everywhere, is_somebody
-from jobs import record
+from jobs import guards, record
 from jobs.errors import Refused
 from jobs.models import Job, JobLine
 from jobs.operations import Operation, by_name
@@ -24,22 +24,28 @@ def enqueue(operation: Operation, *, user: User | None, parent: Job | None = Non
     with record.refusals(operation, user):
         _check_right(operation, user)
         operation.refuse()
-    with transaction.atomic():
-        job = Job.objects.create(
-            operation=operation.name,
-            title=operation.title()[:200],
-            user=user,
-            parent=parent,
-            target_kind=operation.target_kind,
-            target_key=operation.key(),
-            target_label=str(operation.target or "")[:200],
-            params=operation.params,
-            locks=[list(lock) for lock in operation.locks()],
-            cancellable=operation.cancellable,
-        )
-        record.accepted(job)
+        with transaction.atomic():
+            guards.ask(operation, user)
+            job = _write(operation, user, parent)
     announce(job)
     transaction.on_commit(lambda: dispatch([job.pk]))
+    return job
+
+
+def _write(operation: Operation, user: User | None, parent: Job | None) -> Job:
+    job = Job.objects.create(
+        operation=operation.name,
+        title=operation.title()[:200],
+        user=user,
+        parent=parent,
+        target_kind=operation.target_kind,
+        target_key=operation.key(),
+        target_label=str(operation.target or "")[:200],
+        params=operation.params,
+        locks=[list(lock) for lock in operation.locks()],
+        cancellable=operation.cancellable,
+    )
+    record.accepted(job)
     return job
 
 
