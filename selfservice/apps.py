@@ -7,4 +7,4 @@ class SelfserviceConfig(AppConfig):
     name = "selfservice"
 
     def ready(self) -> None:
-        import_module("selfservice.starting").guard()  # jobs ask it before a VM is started
+        import_module("selfservice.growing").guard()  # jobs ask it before a VM is started or grows

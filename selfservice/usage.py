@@ -1,6 +1,7 @@
 """What people and groups have: what their VMs really use, and what is reserved for them."""
 
-from typing import Any
+from typing import Any, NamedTuple, Self
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Sum
 
@@ -13,7 +14,22 @@ from vms.models import Vm
 from vms.states import ALIVE
 
 Holder = User | Group
-STARTS = ("vms.start",)
+START, RESIZE, RESIZE_DISK = "vms.start", "vms.resize", "vms.resize-disk"
+GROWTH = (START, RESIZE, RESIZE_DISK)  # jobs after which a VM has more than before
+
+
+class Size(NamedTuple):
+    """What of a VM's row counts."""
+
+    uuid: UUID
+    observed_state: str
+    vcpus: int
+    memory_bytes: int
+    disks: list[dict[str, Any]] | None
+
+    @classmethod
+    def of(cls, vm: Vm) -> Self:
+        return cls(vm.uuid, vm.observed_state, vm.vcpus, vm.memory_bytes, vm.disks)
 
 
 def usage_of(holder: Holder) -> Amount:
@@ -27,15 +43,15 @@ def _of_vms(mine: dict[str, Any]) -> Amount:
     reserved = Reservation.objects.filter(vm=OuterRef("pk"), released_at=None)
     rows = Vm.objects.filter(~Exists(reserved), **mine).order_by()
     columns = ("uuid", "observed_state", "vcpus", "memory_bytes", "hardware__disks")
-    found = list(rows.values_list(*columns))
-    off = [str(uuid) for uuid, state, *_rest in found if state not in ALIVE]
-    return Amount(
+    found = [Size(*row) for row in rows.values_list(*columns)]
+    now = Amount(
         vms=len(found),
-        running_vms=len(found) - len(off) + _starting(off),
-        vcpus=sum(row[2] for row in found),
-        memory_bytes=sum(row[3] for row in found),
-        disk_bytes=sum(disk_bytes(row[4]) for row in found),
+        running_vms=sum(one.observed_state in ALIVE for one in found),
+        vcpus=sum(one.vcpus for one in found),
+        memory_bytes=sum(one.memory_bytes for one in found),
+        disk_bytes=sum(disk_bytes(one.disks) for one in found),
     )
+    return now.plus(_coming({str(one.uuid): one for one in found})) if found else now
 
 
 def disk_bytes(disks: list[dict[str, Any]] | None) -> int:
@@ -43,12 +59,28 @@ def disk_bytes(disks: list[dict[str, Any]] | None) -> int:
     return sum(disk.get("capacity_bytes") or 0 for disk in disks or () if disk.get("device") == "disk")
 
 
-def _starting(uuids: list[str]) -> int:
-    """How many of these will run when the jobs that were asked for are through."""
-    if not uuids:
-        return 0
-    jobs = Job.objects.filter(operation__in=STARTS, state__in=ACTIVE, target_kind="vm", target_key__in=uuids)
-    return jobs.order_by().values("target_key").distinct().count()
+def _coming(sizes: dict[str, Size]) -> Amount:
+    """What comes to it when the jobs that were asked for are through."""
+    jobs = Job.objects.filter(operation__in=GROWTH, state__in=ACTIVE, target_kind="vm").order_by()
+    total, started = Amount(), set()
+    for name, key, params in jobs.values_list("operation", "target_key", "params"):
+        if key not in sizes or (name == START and key in started):
+            continue
+        if name == START:
+            started.add(key)
+        total = total.plus(growth(name, params, sizes[key]))
+    return total
+
+
+def growth(operation: str, params: dict[str, Any], size: Size) -> Amount:
+    """What a VM of this size has more after the operation."""
+    if operation == START:
+        return Amount(running_vms=int(size.observed_state not in ALIVE))
+    if operation == RESIZE:
+        vcpus, memory = params.get("vcpus") or 0, params.get("memory_bytes") or 0
+        return Amount(vcpus=max(0, vcpus - size.vcpus), memory_bytes=max(0, memory - size.memory_bytes))
+    disks = [disk for disk in size.disks or () if disk.get("target") == params.get("target")]
+    return Amount(disk_bytes=max(0, (params.get("size_bytes") or 0) - disk_bytes(disks)))
 
 
 def _reserved(holder: Holder) -> Amount:

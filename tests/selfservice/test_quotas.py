@@ -22,6 +22,7 @@ from selfservice.models import Quota, Reservation
 from selfservice.usage import usage_of
 from tests.api.kit import call
 from tests.factories import GIB, make_group, make_host, make_user, make_vm
+from vms.operations.change import ResizeDisk, ResizeVm
 from vms.operations.power import StartVm
 from vms.states import VmState
 
@@ -108,6 +109,26 @@ def test_starting_over_the_quota_is_refused(lab_user: User, operator: User) -> N
     assert not Job.objects.exists()
     assert Entry.objects.get(action="vms.start").result == "refused"
     assert enqueue(StartVm(vm), user=operator).state == State.QUEUED
+
+
+@pytest.mark.django_db
+def test_a_manager_grows_the_vms_of_the_group_within_its_quota() -> None:
+    """What was asked for counts at once; a shrinking is never too much."""
+    manager, host = make_user("mia"), make_host()
+    group = make_group("Networks", manager=manager)
+    one, two = (make_vm(host, name, group=group) for name in ("one", "two"))
+    quotas.set_limits(group, {"vcpus": 4, "disk_bytes": 25 * GIB})
+    enqueue(ResizeVm(one, {"vcpus": 3}), user=manager)
+    assert usage_of(group).vcpus == 4
+    with pytest.raises(Refused, match="Over the quota of Networks. vCPUs: 4 of 4 in use, 1 more asked for.") as refused:
+        enqueue(ResizeVm(two, {"vcpus": 2}), user=manager)
+    assert refused.value.field == "vcpus"
+    with pytest.raises(Refused, match="Disks"):
+        enqueue(ResizeDisk(two, {"target": "vda", "size_bytes": 16 * GIB}), user=manager)
+    enqueue(ResizeDisk(two, {"target": "vda", "size_bytes": 15 * GIB}), user=manager)
+    assert usage_of(group).disk_bytes == 25 * GIB
+    quotas.set_limits(group, {"vcpus": 1, "memory_bytes": 1})
+    enqueue(ResizeVm(two, {"memory_bytes": GIB // 2}), user=manager)
 
 
 def at_once(*calls: Callable[[], object]) -> list[object]:
