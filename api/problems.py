@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -39,6 +40,10 @@ def _http_error(_request: HttpRequest, error: Any) -> HttpResponse:
     return problem(error.status_code, "Error", str(error))
 
 
+def _database_away(_request: HttpRequest, _error: Any) -> HttpResponse:
+    return problem(503, "Not now", "The database does not answer. Nothing was done: try again.", retry_after_s=10)
+
+
 def install(api: NinjaAPI) -> None:
     """Answer every error of the API as problem details."""
     api.add_exception_handler(Refused, _refused)
@@ -53,6 +58,8 @@ def install(api: NinjaAPI) -> None:
         AuthenticationError, lambda _r, _e: problem(401, "Unauthorized", "Send a token or log in.")
     )
     api.add_exception_handler(HttpError, _http_error)
+    api.add_exception_handler(OperationalError, _database_away)
+    api.add_exception_handler(InterfaceError, _database_away)
     api.add_exception_handler(
         RequestDataTooBig, lambda _r, _e: problem(413, "Too large", "This is more than Drover takes at once.")
     )

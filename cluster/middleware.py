@@ -1,14 +1,18 @@
 """What holds for every request: no inline script, no piece in place of a page, and no host is touched."""
 
+import logging
 from collections.abc import Callable
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
 from ui.policy import POLICY
 from virt import gate
 
+log = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
@@ -51,3 +55,22 @@ def no_host_calls(get_response: GetResponse) -> GetResponse:
             return get_response(request)
 
     return middleware
+
+
+class DatabaseAway:
+    """A view that the database did not answer (SQLite locked, PostgreSQL gone) says so: nothing was changed by it."""
+
+    RETRY_AFTER_S = 10
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, OperationalError | InterfaceError):
+            return None
+        log.error("%s %s: the database does not answer: %s", request.method, request.path, exception)
+        page = render_to_string("503.html")  # not for a person: who they are is in the database
+        return HttpResponse(page, status=503, headers={"Retry-After": str(self.RETRY_AFTER_S)})

@@ -67,6 +67,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "cluster.middleware.no_host_calls",
     "axes.middleware.AxesMiddleware",
+    "cluster.middleware.DatabaseAway",
 ]
 
 ROOT_URLCONF = "cluster.urls"

@@ -38,6 +38,7 @@ document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
   if (status === 403) note(gettext("You have no right to do this, or your login has ended."), { bad: true });
   else if (status === 404) note(gettext("This is no longer there."), { bad: true });
+  else if (status === 503) note(gettext("The database does not answer. Nothing was done: try again in a moment."), { bad: true });
   else note(gettext("Drover could not answer. Please try again."), { bad: true });
 });
 document.addEventListener("htmx:sendError", (event) => {

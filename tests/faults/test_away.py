@@ -95,10 +95,9 @@ def test_database_away(cluster: Cluster, person: WebPerson, vm: str) -> None:
         began = time.monotonic()
         assert person.get("/vms/").status == 200  # WAL: reading goes on
         late = person.post(f"/vms/{vm}/act/pause", as_htmx=True)
-        assert late.status in {204, 409, 422, 500, 503}, late.status
-        assert "Traceback" not in late.body
-        if late.status >= 500:
-            assert "database" in late.body.lower() or "try" in late.body.lower(), late.body[:500]
+        assert late.status in {204, 409, 503}, late.status  # taken or refused in time, or told why not
+        if late.status == 503:
+            assert "The database does not answer" in late.body
         time.sleep(max(0.0, AWAY_S - (time.monotonic() - began)))
         other.execute("ROLLBACK")
     assert cluster.product.wait_job(moving, within_s=90)["state"] == "succeeded"
