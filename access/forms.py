@@ -67,3 +67,12 @@ class TokenForm(forms.Form):
         help_text=_("A backup script"),
     )
     days = forms.ChoiceField(label=_("Valid"), choices=LIFETIMES, initial="365")
+
+
+class SshKeysForm(forms.Form):
+    keys = forms.CharField(
+        label=_("Public keys"),
+        max_length=200_000,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "placeholder": "ssh-ed25519 AAAA… me@laptop"}),
+        help_text=_("One a line: what is in ~/.ssh/id_ed25519.pub, or a whole authorized_keys file."),
+    )

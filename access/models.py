@@ -169,3 +169,28 @@ class ApiToken(models.Model):
         if token.last_used_at is None or (now - token.last_used_at).total_seconds() > 60:
             cls.objects.filter(pk=token.pk).update(last_used_at=now)
         return token.user
+
+
+class SshKey(models.Model):
+    """A public key of a person: what Drover puts into the VMs they ask for."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="ssh_keys")
+    text = models.TextField()  # as in authorized_keys: "ssh-ed25519 AAAA… me@laptop"
+    fingerprint = models.CharField(max_length=60)  # "SHA256:…", as ssh-keygen -l shows it
+    added_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["user", "fingerprint"], name="ssh_key_once")]
+
+    def __str__(self) -> str:
+        return self.label or self.fingerprint
+
+    @property
+    def kind(self) -> str:
+        return self.text.split(None, 1)[0]
+
+    @property
+    def label(self) -> str:
+        """What its owner wrote behind it, usually where it lies."""
+        return (self.text.split(None, 2) + ["", ""])[2].strip()

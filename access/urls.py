@@ -25,6 +25,8 @@ urlpatterns = [
     ),
     path("profile/tokens/new", views.make_token, name="make_token"),
     path("profile/tokens/<int:pk>/revoke", views.revoke_token, name="revoke_token"),
+    path("profile/ssh-keys/add", views.add_ssh_keys, name="add_ssh_keys"),
+    path("profile/ssh-keys/<int:pk>/remove", views.remove_ssh_key, name="remove_ssh_key"),
     path("people/", people_views.index, name="people"),
     path("people/add", people_views.add, name="add_person"),
     path("people/<int:pk>/", people_views.person, name="person"),

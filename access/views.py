@@ -7,15 +7,18 @@ from django.contrib import messages
 from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from access.forms import ChangePasswordForm, ThemeForm, TokenForm
-from access.models import ApiToken
+from access import ssh_keys
+from access.forms import ChangePasswordForm, SshKeysForm, ThemeForm, TokenForm
+from access.models import ApiToken, SshKey
+from access.people import Denied
 from access.rules import PersonRequest
-from ui.htmx import render_dialog, safe_next
+from ui.forms import add_refusal, posted
+from ui.htmx import done_response, render_dialog, safe_next
 
 
 def locked_out(request: HttpRequest, response: HttpResponse, credentials: dict[str, Any] | None) -> HttpResponse:
@@ -45,7 +48,8 @@ def set_theme(request: PersonRequest) -> HttpResponse:
 @require_GET
 def profile(request: PersonRequest) -> HttpResponse:
     tokens = ApiToken.objects.filter(user=request.user).order_by("-id")
-    return render(request, "access/profile.html", {"tokens": tokens, "now": timezone.now()})
+    context = {"tokens": tokens, "now": timezone.now(), "ssh_keys": request.user.ssh_keys.all()}
+    return render(request, "access/profile.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -66,3 +70,26 @@ def revoke_token(request: PersonRequest, pk: int) -> HttpResponse:
     token.delete()
     messages.success(request, _("The token “%(name)s” is revoked.") % {"name": token.name})
     return redirect("access:profile")
+
+
+@require_http_methods(["GET", "POST"])
+def add_ssh_keys(request: PersonRequest) -> HttpResponse:
+    form = SshKeysForm(posted(request))
+    if form.is_bound and form.is_valid():
+        try:
+            pasted = ssh_keys.add(request.user, form.cleaned_data["keys"])
+        except Denied as denied:
+            add_refusal(form, denied)
+        else:
+            words = _("%(new)s added, %(there)s were there already.")
+            counts = {"new": len(pasted.new), "there": pasted.there}
+            return done_response(request, reverse("access:profile"), words % counts)
+    status = 422 if form.is_bound else 200
+    return render_dialog(request, "access/_ssh_keys_dialog.html", {"form": form}, status=status)
+
+
+@require_POST
+def remove_ssh_key(request: PersonRequest, pk: int) -> HttpResponse:
+    key = get_object_or_404(SshKey, pk=pk, user=request.user)
+    key.delete()
+    return done_response(request, reverse("access:profile"), _("The key “%(name)s” is removed.") % {"name": key})

@@ -4,7 +4,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 
-from api import audit, hosts, images, jobs, networks, people, pools, problems, quotas, uploads, vms
+from api import audit, hosts, images, jobs, networks, people, pools, problems, quotas, ssh_keys, uploads, vms
 from api.auth import AUTH, reader_required
 
 api = NinjaAPI(
@@ -25,6 +25,7 @@ api.add_router("/vms", vms.router)
 api.add_router("/jobs", jobs.router)
 api.add_router("", people.router)
 api.add_router("", quotas.router)
+api.add_router("/ssh-keys", ssh_keys.router)
 api.add_router("/audit", audit.router)
 problems.install(api)
 

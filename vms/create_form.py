@@ -9,6 +9,7 @@ from django.db.models import Count, Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from access import ssh_keys
 from access.models import User
 from access.rules import everywhere
 from hosts.models import Host, Network, NetworkOnHost
@@ -342,13 +343,8 @@ def host_choices() -> Choices:
 
 
 def last_time(user: User) -> dict[str, Any]:
-    """What this person entered for the first boot of the VM made last: nobody types a key twice."""
+    """What this person entered for the first boot of the VM made last, and their keys: nobody types a key twice."""
     made = Vm.objects.filter(owner=user, is_adopted=False).exclude(first_boot={}).order_by("-created_at")
-    boot = made.values_list("first_boot", flat=True).first()
-    if not boot:
-        return {}
-    return {
-        "user": boot.get("user", ""),
-        "ssh_keys": "\n".join(boot.get("ssh_keys") or []),
-        "domain": boot.get("domain", ""),
-    }
+    boot = made.values_list("first_boot", flat=True).first() or {}
+    keys = ssh_keys.texts(user) or boot.get("ssh_keys") or []
+    return {"user": boot.get("user", ""), "ssh_keys": "\n".join(keys), "domain": boot.get("domain", "")}

@@ -198,7 +198,7 @@ def test_levels_are_what_they_say() -> None:
 
 
 def test_an_auditor_changes_nothing() -> None:
-    """By no address and no call, but their own login, password, theme and tokens."""
+    """By no address and no call, but their own login, password, theme, tokens and keys."""
     rows = {**TABLE, **API}
     changes = {name for name, row in rows.items() if "auditor" in row.allowed and set(row.methods) - {"GET"}}
     assert changes == {
@@ -207,6 +207,8 @@ def test_an_auditor_changes_nothing() -> None:
         "access:theme",
         "access:password",
         "access:make_token",
+        "access:add_ssh_keys",
+        "add_ssh_keys",
         "audit:export",  # a POST because it is an entry itself
         "vms:bulk",  # each part asks for its own right
     }

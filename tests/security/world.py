@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from django.test import Client
 
-from access.models import ApiToken, Grant, Group, Role, User
+from access.models import ApiToken, Grant, Group, Role, SshKey, User
 from audit.models import Entry
 from hosts.models import Host, Network
 from jobs.models import Job
@@ -48,6 +48,7 @@ class World:
     group: Group
     grant: Grant
     entry: Entry
+    ssh_key: SshKey
 
     @property
     def person(self) -> User:
@@ -83,7 +84,25 @@ def make_world() -> World:
     entry = Entry.objects.create(
         text="Pause web-07", who="owner", person_key=users["owner"].pk, kind="vm", key=str(vm.uuid)
     )
-    many = (host, other, new, pool, network, image, volume, upload, vm, job, migration, token, group, grant, entry)
+    ssh_key = SshKey.objects.create(user=users["owner"], text="ssh-ed25519 AAAA me", fingerprint="SHA256:x")
+    many = (
+        host,
+        other,
+        new,
+        pool,
+        network,
+        image,
+        volume,
+        upload,
+        vm,
+        job,
+        migration,
+        token,
+        group,
+        grant,
+        entry,
+        ssh_key,
+    )
     return World(users, *many)
 
 
