@@ -30,3 +30,5 @@ urlpatterns = [
     path("", include("selfservice.urls")),
     path("api/v1/", api_urls()),
 ]
+
+handler404 = "cluster.views.not_found"

@@ -6,8 +6,10 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
+from django.views.defaults import page_not_found
 
 from access.rules import can, permission_required, visible
+from api.problems import problem
 from cluster.attention import attention
 from cluster.context import address
 from cluster.figures import figures, pool_uses
@@ -64,6 +66,13 @@ def search(request: HttpRequest) -> HttpResponse:
     context = {"groups": find(request.user, words), "words": words.strip()}
     template = "cluster/_search_results.html" if is_partial(request) else "cluster/search.html"
     return render(request, template, context)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A script gets problem details for a call that does not exist, too."""
+    if request.path.startswith("/api/"):
+        return problem(404, "Not found", "There is no such call: /api/v1/docs lists them.")
+    return page_not_found(request, exception)
 
 
 @login_not_required

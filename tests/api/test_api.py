@@ -145,3 +145,9 @@ def test_every_call_is_described(admin: User) -> None:
     for path, verbs in schema["paths"].items():
         for verb, about in verbs.items():
             assert about["summary"], (path, verb)
+
+
+def test_a_call_that_does_not_exist(admin_client: Client) -> None:
+    answer = admin_client.get("/api/v1/nothing")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+    assert admin_client.get("/nothing").headers["Content-Type"].startswith("text/html")
