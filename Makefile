@@ -1,4 +1,6 @@
 # What there is: make help. How it is done: scripts/.
+# compiled once, not at every start of every process
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help up lab lab-down check test bench lock clean
 
 help: ## this list

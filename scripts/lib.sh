@@ -2,6 +2,7 @@
 # Shared by the scripts: words for people, settings from .env, root rights where they are needed.
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT" || exit 1
+unset PYTHONDONTWRITEBYTECODE # Python compiles once, not at every start of every process
 
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
 die() { printf '\033[31m%s\033[0m\n' "$*" >&2; exit 1; }

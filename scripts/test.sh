@@ -63,6 +63,7 @@ if url=$(scripts/postgres.sh start "$work/postgres"); then
 else
   failed=1
 fi
+run thorough "thorough" -n auto --dist worksteal || failed=1
 run processes "processes and not lab and not e2e" || failed=1
 # two at once, each with labs and a Drover of its own: most of their time is waiting. Files in the order in which they are
 # collected, for those that define pools come before those that find them.

@@ -37,6 +37,7 @@ def refused(answer: Any, before: list[int], *, says: str = "") -> None:
     assert counts() == before
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("turn", range(3))
 def test_odd_queries(world: World, turn: int) -> None:
     """Every page, with an oddity in every parameter that any page knows."""
@@ -50,6 +51,7 @@ def test_odd_queries(world: World, turn: int) -> None:
             assert b"<b>" not in answer.content, name
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("odd", ["²", "9" * 5000], ids=lambda text: ascii(text)[:10])
 def test_odd_posts(world: World, odd: str) -> None:
     """The same in every field of every form."""
