@@ -365,7 +365,8 @@ class Migration:
         if self.options.mode == OFFLINE:
             return None
         kept = virt_migration.summary(self.destination.target, self.uuid)
-        if kept is None and self.post_copy:
+        if kept is None and (self.post_copy or self.switched_at):
+            self.post_copy = True  # if nobody saw it: the rest followed between two looks
             return Summary(self.last.elapsed_ms, None, self.last.processed, self.last.iteration)
         return kept
 
