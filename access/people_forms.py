@@ -33,15 +33,14 @@ class PersonForm(forms.Form):
     role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices, initial=Role.USER)
 
 
+class NewPasswordField(forms.CharField):
+    def __init__(self, **more: Any) -> None:
+        text = gettext_lazy("Left empty: Drover makes one and shows it once.")
+        super().__init__(required=False, strip=False, max_length=128, widget=NEW_PASSWORD, help_text=text, **more)
+
+
 class NewPersonForm(PersonForm):
-    password = forms.CharField(
-        label=gettext_lazy("First password"),
-        required=False,
-        strip=False,
-        max_length=128,
-        widget=NEW_PASSWORD,
-        help_text=gettext_lazy("Left empty: Drover makes one and shows it once."),
-    )
+    password = NewPasswordField(label=gettext_lazy("First password"))
 
 
 class EditPersonForm(PersonForm):
@@ -49,14 +48,7 @@ class EditPersonForm(PersonForm):
 
 
 class PasswordForm(forms.Form):
-    password = forms.CharField(
-        label=gettext_lazy("New password"),
-        required=False,
-        strip=False,
-        max_length=128,
-        widget=NEW_PASSWORD,
-        help_text=gettext_lazy("Left empty: Drover makes one and shows it once."),
-    )
+    password = NewPasswordField(label=gettext_lazy("New password"))
 
 
 class GroupForm(forms.Form):

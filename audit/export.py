@@ -7,26 +7,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC
 from typing import Any
 
-from audit.models import Entry
+from audit.models import FACTS, Entry
 
-COLUMNS = (
-    "number",
-    "at",
-    "who",
-    "address",
-    "way",
-    "action",
-    "text",
-    "kind",
-    "key",
-    "label",
-    "result",
-    "reason",
-    "job_number",
-    "details",
-    "previous",
-    "digest",
-)
+COLUMNS = (*(name for name in FACTS if name != "person_key"), "previous", "digest")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
