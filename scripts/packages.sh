@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-QUIET_SERVICES="nginx redis-server postgresql"
+QUIET_SERVICES="nginx redis-server postgresql slapd"
 POLICY=/usr/sbin/policy-rc.d
 
 # Until we are done, package scripts may not start these services; what was asked before us is asked for all others.
