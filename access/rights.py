@@ -32,7 +32,7 @@ class Rights:
         self.given = frozenset(given)
         # an auditor changes nothing, not even there
         self.own = frozenset() if user.role == Role.AUDITOR else OWN | PERMISSIONS[Role.USER.value]
-        self.everything = PERMISSIONS[user.role] if user.role in OVER_EVERYTHING else frozenset()
+        self.everything = OVER_EVERYTHING.get(user.role, frozenset())
         self.vms: dict[str, set[int]] = defaultdict(set)
         self.groups: dict[str, set[int]] = defaultdict(set)
         self.pools: dict[str, set[int]] = defaultdict(set)

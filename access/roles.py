@@ -2,8 +2,10 @@
 
 from access.models import Role
 
-USER_PERMISSIONS = frozenset({"vms.view", "vms.console", "vms.power", "jobs.view"})
-# what an auditor sees, and with them operators and administrators; jobs.all: others' jobs, and who opened consoles
+USER_PERMISSIONS = frozenset({"vms.view", "vms.console", "vms.power", "jobs.view", "selfservice.ask"})
+DECIDING = frozenset({"selfservice.view", "selfservice.decide"})  # requests
+# what an auditor sees, and with them operators and administrators; jobs.all: others' jobs, and who opened consoles;
+# selfservice.view: others' requests; selfservice.catalogue: every offer with its versions
 READING = frozenset(
     {
         "vms.view",
@@ -14,6 +16,8 @@ READING = frozenset(
         "cluster.view",
         "people.view",
         "groups.view",
+        "selfservice.view",
+        "selfservice.catalogue",
     }
 )
 AUDITOR_PERMISSIONS = READING | {"jobs.trace", "access.view", "audit.view"}
@@ -31,25 +35,33 @@ OPERATOR_PERMISSIONS = (
 ADMINISTRATOR_PERMISSIONS = (
     OPERATOR_PERMISSIONS
     | AUDITOR_PERMISSIONS
+    | DECIDING
     | {
         "hosts.manage",
         "storage.manage",
         "access.manage",
+        "selfservice.offer",
     }
 )
 PERMISSIONS: dict[str, frozenset[str]] = {
     Role.USER.value: USER_PERMISSIONS,
-    Role.APPROVER.value: USER_PERMISSIONS,
+    Role.APPROVER.value: USER_PERMISSIONS | DECIDING,
     Role.AUDITOR.value: AUDITOR_PERMISSIONS,
     Role.OPERATOR.value: OPERATOR_PERMISSIONS,
     Role.ADMINISTRATOR.value: ADMINISTRATOR_PERMISSIONS,
 }
-# The roles that hold over everything. The others hold for what is a person's own, and for what was granted.
-OVER_EVERYTHING = frozenset({Role.ADMINISTRATOR.value, Role.OPERATOR.value, Role.AUDITOR.value})
-OWN = frozenset({"jobs.all", "people.view"})  # of one's own jobs and row, besides what a lab user may
+# What of a role holds over everything. The rest holds for what is a person's own, and for what was granted.
+OVER_EVERYTHING: dict[str, frozenset[str]] = {
+    Role.ADMINISTRATOR.value: ADMINISTRATOR_PERMISSIONS,
+    Role.OPERATOR.value: OPERATOR_PERMISSIONS,
+    Role.AUDITOR.value: AUDITOR_PERMISSIONS,
+    Role.APPROVER.value: DECIDING,
+}
+# of one's own jobs, row and requests, besides what a lab user may
+OWN = frozenset({"jobs.all", "people.view", "selfservice.view"})
 
 # What a role brings that is given on one VM, on the VMs of a group, on a pool. What is not here (making VMs, moving
 # them between hosts, hosts, networks) is for those whose role holds over everything.
-ON_VM = USER_PERMISSIONS | {"vms.change", "vms.delete", "jobs.all"}
-ON_GROUP = ON_VM | {"groups.view"}
+ON_VM = (USER_PERMISSIONS - {"selfservice.ask"}) | {"vms.change", "vms.delete", "jobs.all"}
+ON_GROUP = ON_VM | DECIDING | {"groups.view"}
 ON_POOL = frozenset({"storage.view", "storage.images", "storage.manage", "jobs.all"})
