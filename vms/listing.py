@@ -6,7 +6,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Case, CharField, Count, F, OrderBy, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
+from django.db.models import Count, F, OrderBy, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
@@ -99,11 +100,21 @@ class Total:
 
 
 def totals(rows: QuerySet[Vm]) -> dict[str, Total]:
-    """VMs by the state that people see (`Vm.state` says the same for one row). One query, by the index vm_list."""
-    unknown = When(unknown_q(), then=Value(VmState.UNKNOWN.value))
-    shown = Case(unknown, default=F("observed_state"), output_field=CharField())
-    found = rows.order_by().values_list(shown).annotate(Count("pk"), Sum("vcpus"))
-    return {state: Total(number, vcpus) for state, number, vcpus in found}
+    """VMs by the state that people see (`Vm.state` says the same for one row). One query, by the index vm_states."""
+    lost = unknown_q()
+    found = rows.order_by().values_list("observed_state")
+    counts = found.annotate(
+        all=Count("pk"),
+        all_vcpus=Sum("vcpus"),
+        lost=Count("pk", filter=lost),
+        lost_vcpus=Coalesce(Sum("vcpus", filter=lost), 0),
+    )
+    seen = {}
+    unknown = Total(0, 0)
+    for state, number, vcpus, lost_number, lost_vcpus in counts:
+        seen[state] = Total(number - lost_number, vcpus - lost_vcpus)
+        unknown = Total(unknown.number + lost_number, unknown.vcpus + lost_vcpus)
+    return {state: total for state, total in {**seen, VmState.UNKNOWN.value: unknown}.items() if total.number}
 
 
 def rows_for(user: Any, rows: QuerySet[Vm] | None = None) -> QuerySet[Vm]:

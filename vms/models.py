@@ -102,6 +102,8 @@ class Vm(models.Model):
                 ],
                 name="vm_list",
             ),
+            # counts by state, and the crashed ones
+            models.Index(fields=["observed_state", "missing_since", "host", "state_since", "vcpus"], name="vm_states"),
             # the few that the overview asks for among thousands
             models.Index(fields=["name"], name="vm_duplicates", condition=models.Q(is_duplicate=True)),
             models.Index(fields=["missing_since"], name="vm_missing", condition=models.Q(missing_since__isnull=False)),
