@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from access.rules import Person, can, visible
-from cluster.figures import PoolUse, pool_uses
+from cluster.figures import ANSWERED, WRONG_CLOCK, Look, PoolUse, look
 from hosts.models import RENEW_BEFORE, Host
 from hosts.states import HostState, Transport
 from jobs.models import Job
@@ -27,9 +27,6 @@ EACH = 3  # of one kind; the rest is one line
 MANY = 99
 FULL, NEARLY_FULL = 90.0, 80.0
 SILENT_AFTER = timedelta(seconds=60)
-CLOCK_S = 2.0
-WRONG_CLOCK = Q(clock_offset_s__gt=CLOCK_S) | Q(clock_offset_s__lt=-CLOCK_S)
-ANSWERED = [HostState.UP, HostState.FENCED]
 
 
 @dataclass(frozen=True)
@@ -66,21 +63,6 @@ def rest_of(rows: QuerySet[Any]) -> str:
     """How many there are beyond those that are named; not counted for long."""
     found = rows.order_by()[: EACH + MANY + 1].count() - EACH
     return f"{MANY}+" if found > MANY else str(found)
-
-
-def count_hosts() -> dict[str, Any]:
-    """What tells whether a rule about hosts has anything to say: one query instead of one each."""
-    managed = Q(is_managed=True)
-    up = managed & Q(observed_state=HostState.UP)
-    row = Host.objects.aggregate(
-        managed=Count("pk", filter=managed),
-        adding=Count("pk", filter=~managed),
-        silent=Count("pk", filter=managed & ~Q(observed_state__in=ANSWERED)),
-        late=Count("pk", filter=up & WRONG_CLOCK),
-        ending=Count("pk", filter=managed & Q(certificate_until__lt=timezone.now() + RENEW_BEFORE)),
-        last_seen=Max("seen_at", filter=managed),
-    )
-    return dict(row)
 
 
 def nobody_watches(hosts: dict[str, Any]) -> Iterator[Item]:
@@ -297,16 +279,17 @@ ALWAYS: list[Callable[[], Iterator[Item]]] = [
 ORDER = {"bad": 0, "warn": 1, "info": 2}
 
 
-def attention(user: Person, uses: list[PoolUse] | None = None) -> list[Item]:
-    """All items for this person; `uses` (pool_uses) if it is known already."""
+def attention(user: Person, seen: Look | None = None) -> list[Item]:
+    """All items for this person; `seen` if it was looked already."""
     items = list(failed_jobs(user))
     if not can(user, "hosts.view"):
         return items
-    hosts, may_manage = count_hosts(), can(user, "hosts.manage")
+    hosts, uses = seen or look()
+    may_manage = can(user, "hosts.manage")
     items = [*nobody_watches(hosts), *(item for rule in ALWAYS for item in rule()), *items]
-    items += full_pools(pool_uses() if uses is None else uses)
-    if hosts["silent"]:
-        items += silent_hosts(hosts["silent"])
+    items += full_pools(uses)
+    if hosts["failing"]:
+        items += silent_hosts(hosts["failing"])
     if hosts["late"]:
         items += wrong_clocks()
     if hosts["ending"]:

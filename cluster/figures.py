@@ -1,17 +1,25 @@
-"""The five figures on top of the overview, each summed up in SQL: three queries whatever the size."""
+"""The five figures on top of the overview, each summed up in SQL: three queries whatever the size.
+
+Two of these, `look`, are what the rules of `cluster.attention` ask first as well.
+"""
 
 from typing import Any, NamedTuple
 
 from django.db.models import Case, Count, F, FloatField, Max, Q, Sum, Value, When
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from access.rules import Person, can, visible
-from hosts.models import Host
+from hosts.models import RENEW_BEFORE, Host
 from hosts.states import HostState
 from storage.models import PoolOnHost
 from vms.listing import Total, totals
 from vms.models import Vm
 from vms.states import VmState
+
+CLOCK_S = 2.0
+WRONG_CLOCK = Q(clock_offset_s__gt=CLOCK_S) | Q(clock_offset_s__lt=-CLOCK_S)
+ANSWERED = [HostState.UP, HostState.FENCED]
 
 
 class PoolUse(NamedTuple):
@@ -27,11 +35,17 @@ class PoolUse(NamedTuple):
 
 
 def host_figures() -> dict[str, Any]:
-    up = Q(observed_state=HostState.UP)
+    """Sums over the managed hosts, and how many a rule of `cluster.attention` has something to say about."""
+    managed = Q(is_managed=True)  # not those that are still being added
+    up = managed & Q(observed_state=HostState.UP)
     busy = up & Q(cpu_percent__isnull=False)
     known = up & Q(memory_free_bytes__isnull=False)
-    row = Host.objects.filter(is_managed=True).aggregate(  # not those that are still being added
-        all=Count("pk"),
+    row = Host.objects.aggregate(
+        all=Count("pk", filter=managed),
+        adding=Count("pk", filter=~managed),
+        failing=Count("pk", filter=managed & ~Q(observed_state__in=ANSWERED)),
+        late=Count("pk", filter=up & WRONG_CLOCK),
+        ending=Count("pk", filter=managed & Q(certificate_until__lt=timezone.now() + RENEW_BEFORE)),
         up=Count("pk", filter=up),
         resting=Count("pk", filter=up & Q(maintenance=True)),
         up_cpus=Sum("cpus", filter=up),
@@ -39,7 +53,7 @@ def host_figures() -> dict[str, Any]:
         load=Sum(F("cpu_percent") * F("cpus"), filter=busy, output_field=FloatField()),
         memory=Sum("memory_bytes", filter=known),
         free=Sum("memory_free_bytes", filter=known),
-        last_seen=Max("seen_at"),
+        last_seen=Max("seen_at", filter=managed),
     )
     row["silent"] = row["all"] - row["up"]
     row["cpu_percent"] = row["load"] / row["measured"] if row["measured"] else None
@@ -81,10 +95,21 @@ def storage_figures(uses: list[PoolUse]) -> dict[str, Any]:
     return {"capacity": capacity, "used": used, "percent": percent, "fullest": uses[0] if uses else None}
 
 
-def figures(user: Person, uses: list[PoolUse] | None = None) -> dict[str, Any]:
+class Look(NamedTuple):
+    """One look at hosts and pools."""
+
+    hosts: dict[str, Any]  # host_figures()
+    uses: list[PoolUse]
+
+
+def look() -> Look:
+    return Look(host_figures(), pool_uses())
+
+
+def figures(user: Person, seen: Look | None = None) -> dict[str, Any]:
     """What `cluster/_figures.html` needs. People who see no hosts get only what is theirs."""
     vms = vm_figures(user)
     if not can(user, "hosts.view"):
         return {"vms": vms, "hosts": None, "storage": None}
-    storage = storage_figures(pool_uses() if uses is None else uses)
-    return {"vms": vms, "hosts": host_figures(), "storage": storage}
+    seen = seen or look()
+    return {"vms": vms, "hosts": seen.hosts, "storage": storage_figures(seen.uses)}

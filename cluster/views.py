@@ -12,7 +12,7 @@ from access.rules import can, permission_required, visible
 from api.problems import problem
 from cluster.attention import attention
 from cluster.context import address
-from cluster.figures import figures, pool_uses
+from cluster.figures import figures, look
 from cluster.map import cluster_map
 from cluster.search import find
 from ui.htmx import is_partial
@@ -26,12 +26,12 @@ def map_context(request: HttpRequest) -> dict[str, Any]:
 @require_GET
 @permission_required("vms.view")
 def overview(request: HttpRequest) -> HttpResponse:
-    uses = pool_uses() if can(request.user, "hosts.view") else []
+    seen = look() if can(request.user, "hosts.view") else None
     context: dict[str, Any] = {
-        "items": attention(request.user, uses),
+        "items": attention(request.user, seen),
         "new_vm": address("vms:create", request.user, "vms.create"),
         "add_host": address("hosts:add", request.user, "hosts.manage"),
-        **figures(request.user, uses),
+        **figures(request.user, seen),
     }
     if can(request.user, "hosts.view"):
         context |= map_context(request)

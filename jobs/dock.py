@@ -6,8 +6,8 @@ from access.rules import Person, visible
 from jobs.models import Job
 from jobs.states import State
 
-SHOWN = 12
-RECENT = 8
+SHOWN = 6
+RECENT = 5
 ICONS = {
     State.SUCCEEDED: ("check", "icon-good"),
     State.CANCELLED: ("ban", "icon-warn"),

@@ -145,7 +145,7 @@ def test_the_dock(admin_client: Client) -> None:
     for number in range(14):
         make(f"Move vm{number}", state=State.RUNNING, percent=number)
     dock = admin_client.get("/jobs/dock").content.decode()
-    assert "12+ running" in dock
+    assert "6+ running" in dock
     assert "Start web-01" in dock
     assert 'data-live="jobs"' in dock
 
