@@ -59,10 +59,15 @@ def some(rows: QuerySet[Any]) -> tuple[list[Any], bool]:
     return found[:EACH], len(found) > EACH
 
 
-def rest_of(rows: QuerySet[Any]) -> str:
-    """How many there are beyond those that are named; not counted for long."""
-    found = rows.order_by()[: EACH + MANY + 1].count() - EACH
-    return f"{MANY}+" if found > MANY else str(found)
+def first_vms(rows: QuerySet[Vm], since: str) -> tuple[list[Vm], str]:
+    """The first of these VMs, and how many there are beyond them: "" for none, not counted for long.
+
+    The keys come from an index alone; only those that are named are read.
+    """
+    keys = list(rows.order_by(f"-{since}").values_list("pk", flat=True)[: EACH + MANY + 1])
+    named = Vm.objects.filter(pk__in=keys[:EACH]).order_by(f"-{since}").only("name", "uuid", since)
+    rest = len(keys) - EACH
+    return list(named) if keys else [], f"{MANY}+" if rest > MANY else str(rest) if rest > 0 else ""
 
 
 def nobody_watches(hosts: dict[str, Any]) -> Iterator[Item]:
@@ -167,25 +172,24 @@ def broken_pools() -> Iterator[Item]:
 
 def missing_vms() -> Iterator[Item]:
     gone = Vm.objects.filter(missing_since__isnull=False).exclude(host__observed_state=HostState.UNREACHABLE)
-    rows, more = some(gone.order_by("-missing_since").only("name", "uuid", "missing_since"))
+    rows, more = first_vms(gone, "missing_since")
     for vm in rows:
         title = _("%(vm)s is missing") % {"vm": vm.name}
         why = _("no host reports it any more")
         yield Item("warn", "help-circle", title, why, vm.get_absolute_url(), _("Look"), vm.missing_since)
     if more:
-        title = _("%(n)s more VMs are missing") % {"n": rest_of(gone)}
+        title = _("%(n)s more VMs are missing") % {"n": more}
         yield Item("warn", "help-circle", title, "", reverse("vms:index") + "?state=unknown", _("See"))
 
 
 def crashed_vms() -> Iterator[Item]:
     crashed = Vm.objects.filter(observed_state=VmState.CRASHED, missing_since=None, host__observed_state=HostState.UP)
-    last = list(crashed.order_by("-state_since").values_list("pk", flat=True)[: EACH + 1])  # by an index alone
-    rows, more = some(Vm.objects.filter(pk__in=last).order_by("-state_since").only("name", "uuid", "state_since"))
+    rows, more = first_vms(crashed, "state_since")
     for vm in rows:
         title, why = _("%(vm)s crashed") % {"vm": vm.name}, _("its screen may say why")
         yield Item("warn", "alert-triangle", title, why, vm.get_absolute_url(), _("Look"), vm.state_since)
     if more:
-        title = _("%(n)s more VMs crashed") % {"n": rest_of(crashed)}
+        title = _("%(n)s more VMs crashed") % {"n": more}
         yield Item("warn", "alert-triangle", title, "", reverse("vms:index") + "?state=crashed", _("See"))
 
 
