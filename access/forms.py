@@ -55,6 +55,18 @@ class ChangePasswordForm(PasswordChangeForm):
             raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
         return old
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        new = cleaned.get("new_password2")
+        if new and self.user.must_change_password and self.user.check_password(new):
+            self.add_error("new_password2", _("This is the password you were given: choose your own."))
+        return cleaned
+
+    def save(self, commit: bool = True) -> User:
+        self.user.must_change_password = False
+        person: User = super().save(commit)
+        return person
+
 
 class ThemeForm(forms.Form):
     theme = forms.ChoiceField(choices=[("auto", "auto"), ("light", "light"), ("dark", "dark")])

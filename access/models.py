@@ -28,6 +28,7 @@ class User(AbstractUser):
 
     role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.USER)
     theme = models.CharField(_("theme"), max_length=5, default="auto")
+    must_change_password = models.BooleanField(default=False)  # somebody else has set it: access.duties
 
     reach = Reach("people.view", owner="pk")
 
@@ -169,6 +170,33 @@ class ApiToken(models.Model):
         if token.last_used_at is None or (now - token.last_used_at).total_seconds() > 60:
             cls.objects.filter(pk=token.pk).update(last_used_at=now)
         return token.user
+
+
+class Invitation(models.Model):
+    """A link that makes one person: shown once when made, kept only as a SHA-256 digest."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    username = models.CharField(_("username"), max_length=150, blank=True)  # empty: who comes chooses
+    email = models.EmailField(_("e-mail"), blank=True)
+    role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.USER)
+    group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="invitations")
+    made_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="invitations_made")
+    made_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(_("valid until"))
+    used_at = models.DateTimeField(null=True, blank=True)
+    used_by = models.OneToOneField(
+        User, null=True, blank=True, on_delete=models.SET_NULL, related_name="invitation_used"
+    )
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return str(self.username or self.email or _("anybody"))
+
+    @property
+    def is_open(self) -> bool:
+        return self.used_at is None and self.expires_at > timezone.now()
 
 
 class SshKey(models.Model):

@@ -84,15 +84,22 @@ def _put(person: User, values: dict[str, Any]) -> None:
         raise Denied(" ".join(messages), field if field in FIELDS else "") from error
 
 
-@transaction.atomic
-def add(actor: User, values: dict[str, Any], password: str = "") -> tuple[User, str]:
-    """A new person, and the first password, which is kept only as a hash. values: of FIELDS. Raises Denied."""
-    may_give_role(actor, values.get("role", Role.USER))
+def unsaved(values: dict[str, Any]) -> User:
+    """A person who could be saved. values: of FIELDS. Raises Denied."""
     person = User()
     _put(person, values)
     if User.objects.filter(username__iexact=person.username).exists():
         raise Denied(_("Somebody has this name already."), "username")
+    return person
+
+
+@transaction.atomic
+def add(actor: User, values: dict[str, Any], password: str = "") -> tuple[User, str]:
+    """A new person, and the first password, which is kept only as a hash. values: of FIELDS. Raises Denied."""
+    may_give_role(actor, values.get("role", Role.USER))
+    person = unsaved(values)
     shown = _set_password(person, password)
+    person.must_change_password = True
     person.save(force_insert=True)
     return person, shown
 
@@ -116,12 +123,16 @@ def change(actor: User, person: User, values: dict[str, Any]) -> None:
 
 @transaction.atomic
 def set_password(actor: User, person: User, password: str = "") -> str:
-    """A new password for somebody else; ends their web sessions. Returns what to show. Raises Denied."""
+    """A new password for somebody else, which they must change; ends their web sessions. Returns what to show.
+
+    Raises Denied.
+    """
     if actor.pk == person.pk:
         raise Denied(_("Your own password you change on your profile."))
     may_touch(actor, person)
     shown = _set_password(person, password)
-    person.save(update_fields=["password"])
+    person.must_change_password = True
+    person.save(update_fields=["password", "must_change_password"])
     return shown
 
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.groups import roster
-from access.models import Group, Role, User
+from access.models import Group, Invitation, Role, User
 from access.people import Denied
 from ui.forms import LongSelect
 
@@ -49,6 +49,64 @@ class EditPersonForm(PersonForm):
 
 class PasswordForm(forms.Form):
     password = NewPasswordField(label=gettext_lazy("New password"))
+
+
+class InvitationForm(forms.Form):
+    username = forms.CharField(
+        label=gettext_lazy("Username"),
+        required=False,
+        max_length=150,
+        help_text=gettext_lazy("Empty: whoever comes chooses one."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+    email = forms.EmailField(
+        label=gettext_lazy("E-mail"), max_length=254, required=False, help_text=gettext_lazy("Nothing is sent there.")
+    )
+    role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices, initial=Role.USER)
+    group = forms.ModelChoiceField(
+        label=gettext_lazy("Into the group"),
+        queryset=Group.objects.all(),
+        required=False,
+        widget=LongSelect,
+        empty_label="–",
+    )
+    days = forms.ChoiceField(
+        label=gettext_lazy("Valid"),
+        choices=[("1", gettext_lazy("1 day")), ("7", gettext_lazy("7 days")), ("30", gettext_lazy("30 days"))],
+        initial="7",
+    )
+
+    def values(self) -> dict[str, Any]:
+        """What access.invitations.make takes."""
+        return {name: self.cleaned_data[name] for name in ("username", "email", "role", "group")}
+
+
+class JoinForm(forms.Form):
+    username = forms.CharField(
+        label=gettext_lazy("Username"),
+        max_length=150,
+        help_text=gettext_lazy("For logging in; it stays. Letters, digits and @ . + - _"),
+        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+    first_name = forms.CharField(label=gettext_lazy("First name"), max_length=150, required=False)
+    last_name = forms.CharField(label=gettext_lazy("Last name"), max_length=150, required=False)
+    password = forms.CharField(label=gettext_lazy("Password"), strip=False, max_length=128, widget=NEW_PASSWORD)
+    again = forms.CharField(label=gettext_lazy("Password once more"), strip=False, max_length=128, widget=NEW_PASSWORD)
+
+    def __init__(self, *args: Any, invitation: Invitation, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if invitation.username:
+            del self.fields["username"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("password") and cleaned.get("again") and cleaned["password"] != cleaned["again"]:
+            self.add_error("again", _("The two passwords are not the same."))
+        return cleaned
+
+    def values(self) -> dict[str, Any]:
+        """What access.invitations.accept takes."""
+        return {name: self.cleaned_data[name] for name in self.fields if name not in ("password", "again")}
 
 
 class GroupForm(forms.Form):

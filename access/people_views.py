@@ -7,12 +7,13 @@ from django.db.models import Prefetch, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from access import people
 from access.groups import GRANT_PARTS
-from access.models import Grant, Group, Membership, Role, User
+from access.models import Grant, Group, Invitation, Membership, Role, User
 from access.people import Denied
 from access.people_forms import EditPersonForm, NewPersonForm, PasswordForm
 from access.rules import PersonRequest, can, permission_required, role_of
@@ -24,7 +25,12 @@ STATES = {"active": True, "inactive": False}
 
 
 def count_of_tabs() -> dict[str, int]:
-    return {"people": User.objects.count(), "groups": Group.objects.count(), "grants": Grant.objects.count()}
+    return {
+        "people": User.objects.count(),
+        "invitations": Invitation.objects.filter(used_at=None, expires_at__gt=timezone.now()).count(),
+        "groups": Group.objects.count(),
+        "grants": Grant.objects.count(),
+    }
 
 
 def found_by(request: PersonRequest) -> Any:

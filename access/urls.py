@@ -1,7 +1,7 @@
 from django.contrib.auth import views as auth_views
 from django.urls import path
 
-from access import group_views, people_views, views
+from access import group_views, invitation_views, people_views, views
 from access.forms import LoginForm
 
 app_name = "access"
@@ -35,6 +35,10 @@ urlpatterns = [
     path("people/<int:pk>/activate", people_views.activate, name="activate"),
     path("people/<int:pk>/deactivate", people_views.deactivate, name="deactivate"),
     path("people/<int:pk>/delete", people_views.delete, name="delete_person"),
+    path("people/invitations/", invitation_views.index, name="invitations"),
+    path("people/invitations/new", invitation_views.invite, name="invite"),
+    path("people/invitations/<int:pk>/withdraw", invitation_views.withdraw, name="withdraw_invitation"),
+    path("join/<str:secret>", invitation_views.join, name="join"),
     path("people/groups/", group_views.index, name="groups"),
     path("people/groups/add", group_views.add, name="add_group"),
     path("people/groups/<int:pk>/", group_views.group, name="group"),

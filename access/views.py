@@ -7,14 +7,14 @@ from django.contrib import messages
 from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse, reverse_lazy
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from access import ssh_keys
 from access.forms import ChangePasswordForm, SshKeysForm, ThemeForm, TokenForm
-from access.models import ApiToken, SshKey
+from access.models import ApiToken, SshKey, User
 from access.people import Denied
 from access.rules import PersonRequest
 from ui.forms import add_refusal, posted
@@ -30,10 +30,22 @@ def locked_out(request: HttpRequest, response: HttpResponse, credentials: dict[s
 class ChangePassword(PasswordChangeView):
     template_name = "access/password.html"
     form_class = ChangePasswordForm
-    success_url = reverse_lazy("access:profile")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(request.user, User) and not request.user.has_usable_password():
+            messages.error(request, _("Your password is not kept here: change it where you log in with it."))
+            return redirect("access:profile")
+        return super().dispatch(request, *args, **kwargs)
 
     def get_form_kwargs(self) -> dict[str, Any]:
+        self.is_first = bool(getattr(self.request.user, "must_change_password", False))
         return {**super().get_form_kwargs(), "request": self.request}
+
+    def get_template_names(self) -> list[str]:
+        return ["access/first_password.html" if self.is_first else "access/password.html"]
+
+    def get_success_url(self) -> str:
+        return reverse("cluster:overview" if self.is_first else "access:profile")
 
 
 @require_POST

@@ -4,7 +4,21 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 
-from api import audit, hosts, images, jobs, networks, people, pools, problems, quotas, ssh_keys, uploads, vms
+from api import (
+    audit,
+    hosts,
+    images,
+    invitations,
+    jobs,
+    networks,
+    people,
+    pools,
+    problems,
+    quotas,
+    ssh_keys,
+    uploads,
+    vms,
+)
 from api.auth import AUTH, reader_required
 
 api = NinjaAPI(
@@ -24,6 +38,7 @@ api.add_router("/uploads", uploads.router)
 api.add_router("/vms", vms.router)
 api.add_router("/jobs", jobs.router)
 api.add_router("", people.router)
+api.add_router("/invitations", invitations.router)
 api.add_router("", quotas.router)
 api.add_router("/ssh-keys", ssh_keys.router)
 api.add_router("/audit", audit.router)

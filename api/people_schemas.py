@@ -61,6 +61,34 @@ class PasswordOut(Schema):
     password: str = Field(description="shown this once")
 
 
+class InvitationOut(Schema):
+    id: int
+    username: str
+    email: str
+    role: str
+    group_id: int | None
+    made_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    used_by: str | None
+
+    @staticmethod
+    def resolve_used_by(one: Any) -> str | None:
+        return one.used_by.username if one.used_by else None
+
+
+class NewInvitationOut(InvitationOut):
+    link: str = Field(description="shown this once")
+
+
+class InvitationIn(In):
+    username: str = Field("", description="empty: whoever comes chooses one")
+    email: str = ""
+    role: RoleName = "user"
+    group: Key | None = None
+    days: Literal[1, 7, 30] = 7
+
+
 class GroupOut(Schema):
     id: int
     name: str

@@ -9,6 +9,7 @@ ACTIONS: dict[str, Text] = {
     "access.logout": _("Log out"),
     "access.locked_out": _("Locked out"),
     "access.password_asked": _("Password asked again"),
+    "access.invitation_used": _("Join by an invitation"),
     "access.password": _("Change password"),
     "access.token_used": _("API token used from a new address"),
     "access.forbidden": _("Something without the right to it"),

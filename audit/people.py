@@ -7,7 +7,8 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from access.models import ApiToken, User
+from access.models import ApiToken, Invitation, User
+from access.signals import joined
 from audit import origin
 from audit.entries import record
 from audit.models import Entry
@@ -23,6 +24,7 @@ def listen() -> None:
     user_logged_in.connect(logged_in, dispatch_uid="audit")
     user_logged_out.connect(logged_out, dispatch_uid="audit")
     user_login_failed.connect(login_failed, dispatch_uid="audit")
+    joined.connect(has_joined, dispatch_uid="audit")
     if apps.is_installed("axes"):
         from axes.signals import user_locked_out
 
@@ -36,6 +38,10 @@ def logged_in(sender: Any, user: User, **more: Any) -> None:
 def logged_out(sender: Any, user: User | None, **more: Any) -> None:
     if user is not None:
         record("access.logout", by=user, on=user)
+
+
+def has_joined(sender: Any, user: User, invitation: Invitation, **more: Any) -> None:
+    record("access.invitation_used", by=user, on=invitation)
 
 
 def login_failed(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **more: Any) -> None:

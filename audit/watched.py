@@ -18,6 +18,7 @@ WATCHED = {
     "access.Membership": ("is_manager",),
     "access.Grant": ("role", "until", "on_vm", "on_group", "on_pool"),
     "access.ApiToken": ("name", "expires_at"),
+    "access.Invitation": ("username", "email", "role", "group", "expires_at"),
     "access.SshKey": ("fingerprint",),
     "selfservice.Quota": ("user", "group", "vms", "running_vms", "vcpus", "memory_bytes", "disk_bytes"),
 }
@@ -27,6 +28,7 @@ WORDS = {
     "membership": (_("Into a group"), _("Change membership"), _("Out of a group")),
     "grant": (_("Grant"), _("Change grant"), _("Withdraw grant")),
     "token": (_("New API token"), _("Change API token"), _("Revoke API token")),
+    "invitation": (_("Invite"), _("Change invitation"), _("Withdraw invitation")),
     "ssh-key": (_("New SSH key"), _("Change SSH key"), _("Remove SSH key")),
     "quota": (_("New quota"), _("Change quota"), _("Remove quota")),
 }

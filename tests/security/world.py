@@ -5,7 +5,8 @@ from uuid import UUID, uuid4
 
 from django.test import Client
 
-from access.models import ApiToken, Grant, Group, Role, SshKey, User
+from access import invitations
+from access.models import ApiToken, Grant, Group, Invitation, Role, SshKey, User
 from audit.models import Entry
 from hosts.models import Host, Network
 from jobs.models import Job
@@ -49,6 +50,8 @@ class World:
     grant: Grant
     entry: Entry
     ssh_key: SshKey
+    invitation: Invitation
+    secret: str  # of the invitation
 
     @property
     def person(self) -> User:
@@ -85,6 +88,7 @@ def make_world() -> World:
         text="Pause web-07", who="owner", person_key=users["owner"].pk, kind="vm", key=str(vm.uuid)
     )
     ssh_key = SshKey.objects.create(user=users["owner"], text="ssh-ed25519 AAAA me", fingerprint="SHA256:x")
+    invitation, secret = invitations.make(users["administrator"], {"role": Role.USER}, days=7)
     many = (
         host,
         other,
@@ -102,6 +106,8 @@ def make_world() -> World:
         grant,
         entry,
         ssh_key,
+        invitation,
+        secret,
     )
     return World(users, *many)
 
