@@ -88,6 +88,7 @@ TEMPLATES: list[dict[str, Any]] = [
         },
     }
 ]
+FORM_RENDERER = "django.forms.renderers.Jinja2"  # inputs and selects only; pages are Django's templates
 
 # SQLite takes the write lock at BEGIN (IMMEDIATE): a transaction never fails half-way for a lock it could not upgrade.
 # The file is mapped: a request's connection is new and has nothing cached, but the system has.
