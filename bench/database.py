@@ -2,6 +2,9 @@
 
 import logging
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,3 +44,17 @@ def large() -> "Cluster":
     if Host.objects.exists():
         return Cluster.found()
     return seed()
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Somebody else has the database open, as in the running product `watch` and the workers always have.
+
+    Else each request's connection would be the last: SQLite then moves the log into the database when it is closed,
+    and makes new files when it is opened (https://www.sqlite.org/wal.html#automatic_checkpoint).
+    """
+    from django.conf import settings
+
+    with closing(sqlite3.connect(settings.DATABASES["default"]["NAME"])) as other:
+        other.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        yield

@@ -45,6 +45,13 @@ def measure(scene: Scene, pages: Sequence[Page], requests: int = REQUESTS) -> li
 
     New, because that is what a request to the running product gets: one request's thread opens its own.
     """
+    assert scene.redis
+    with database.watched():
+        return [ask(page, requests) for page in pages]
+
+
+def ask(page: Page, requests: int) -> Measured:
+    """One page, as a person logged in once sees it."""
     from django.conf import settings
     from django.db import connection, connections
     from django.test import Client
@@ -52,29 +59,25 @@ def measure(scene: Scene, pages: Sequence[Page], requests: int = REQUESTS) -> li
 
     from access.models import User
 
-    assert scene.redis
     if settings.DEBUG:
         raise SystemExit("DROVER_DEBUG is set: what is measured with it means nothing")
-    client = Client()
+    client, headers = Client(), dict(page.headers)
     client.force_login(User.objects.get(username="ada"))
-    found = []
-    for page in pages:
-        headers = dict(page.headers)
-        times, computed = [], []
-        for number in range(WARM_UP + requests):
-            connections.close_all()
-            began, cpu = time.perf_counter(), time.process_time()
-            answer = client.get(page.url, headers=headers)
-            took, cpu = time.perf_counter() - began, time.process_time() - cpu
-            if answer.status_code != 200:
-                raise AssertionError(f"{page.url}: status {answer.status_code}")
-            if number >= WARM_UP:
-                times.append(took * 1000)
-                computed.append(cpu * 1000)
-        with CaptureQueriesContext(connection) as queries:
-            answer = client.get(page.url, headers=headers)
-        found.append(Measured(page, p95(times), median(computed), len(queries), len(answer.content)))
-        sys.stderr.write(f"  {found[-1].note}\n")
+    times, computed = [], []
+    for number in range(WARM_UP + requests):
+        connections.close_all()
+        began, cpu = time.perf_counter(), time.process_time()
+        answer = client.get(page.url, headers=headers)
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
+        if answer.status_code != 200:
+            raise AssertionError(f"{page.url}: status {answer.status_code}")
+        if number >= WARM_UP:
+            times.append(took * 1000)
+            computed.append(cpu * 1000)
+    with CaptureQueriesContext(connection) as queries:
+        answer = client.get(page.url, headers=headers)
+    found = Measured(page, p95(times), median(computed), len(queries), len(answer.content))
+    sys.stderr.write(f"  {found.note}\n")
     return found
 
 
