@@ -7,7 +7,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
 
 up: ## install what is missing and start Drover (Ctrl-C ends it)
-	@setpriv --pdeathsig TERM scripts/up
+	@DROVER_MAKE=$$PPID exec setpriv --pdeathsig TERM scripts/up
 
 lab: ## build a cluster of real libvirt hosts on this machine and add it to the running Drover
 	@scripts/lab.sh up

@@ -15,10 +15,11 @@ from typing import Any
 
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
+from honcho.printer import Printer
 from honcho.process import Process
 
 from cluster.env import env_bool, env_str, load_env_file
-from scripts import front, hypervisor, leftovers
+from scripts import asker, front, hypervisor, leftovers
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = {"redis", "front", "web", "virtlogd", "libvirtd"}  # the others wait until pages are served
@@ -40,7 +41,7 @@ class Drover(Manager):
     """All processes. Ends the shared SSH connections too, which belong to nobody's session."""
 
     def __init__(self, var: Path) -> None:
-        super().__init__()
+        super().__init__(Printer(asker.Output()))
         self._is_ending = False
         self.var = var
         self._process_ctor = Follower
@@ -69,7 +70,10 @@ class Drover(Manager):
             self._procmgr.terminate(self._processes[LAST]["pid"])
 
     def loop(self) -> None:
-        signal.signal(signal.SIGHUP, lambda _number, _frame: os.kill(os.getpid(), signal.SIGTERM))
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+            signal.signal(signal.SIGHUP, lambda _number, _frame: os.kill(os.getpid(), signal.SIGTERM))
+        if make := env_str("DROVER_MAKE"):
+            asker.end_with(int(make))
         super().loop()
         for master in (self.var / "ssh" / "cm").glob("*"):
             argv = ["ssh", "-o", f"ControlPath={master}", "-O", "exit", "drover"]

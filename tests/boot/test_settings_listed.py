@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-INTERNAL = {"DROVER_HTTPS", "DROVER_PAGES", "DROVER_CONSOLE"}  # set by scripts/serve.py or the Procfile
+INTERNAL = {"DROVER_HTTPS", "DROVER_PAGES", "DROVER_CONSOLE", "DROVER_MAKE"}  # set by what starts them
 
 
 def test_it_works() -> None:

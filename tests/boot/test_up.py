@@ -1,6 +1,7 @@
 """`make up` itself: first start, second start, its end, and what a kill leaves."""
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boot.started import ROOT, Started, listening_addresses, sessions
+from tests.boot.started import READY, ROOT, Started, listening_addresses, sessions
 
 pytestmark = pytest.mark.lab
 NAMES = ["console", "front", "redis", "watch", "web", "work"]
@@ -75,6 +76,33 @@ def test_kill_9_of_everything_does_not_block_the_next_start(drover: Started) -> 
     wait_until_gone(before)
     assert drover.names() == NAMES
     assert drover.get("/healthz")[0] == 200
+
+
+def test_a_closed_terminal_ends_all_of_it(drover: Started) -> None:
+    ours, theirs = os.openpty()
+    argv = ["setsid", "--ctty", str(ROOT / "scripts" / "up")]
+    drover.process = subprocess.Popen(argv, env=drover.environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown, until = b"", time.monotonic() + 90
+    while READY.encode() not in shown:
+        assert time.monotonic() < until, shown
+        if select.select([ours], [], [], 1)[0]:
+            shown += os.read(ours, 4096)
+    before = leaders(drover)
+    os.close(ours)
+    assert drover.process.wait(20) == 0
+    assert sessions(before) == []
+
+
+def test_it_ends_with_make(drover: Started) -> None:
+    with subprocess.Popen(["sleep", "1000"]) as make:
+        drover.extra = {"DROVER_MAKE": str(make.pid)}
+        drover.start()
+        before = leaders(drover)
+        make.kill()
+        assert drover.process is not None
+        assert drover.process.wait(20) == 0
+    assert sessions(before) == []
 
 
 def test_pages_say_that_they_are_away(drover: Started) -> None:
