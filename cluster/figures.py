@@ -6,7 +6,6 @@ Two of these, `look`, are what the rules of `cluster.attention` ask first as wel
 from typing import Any, NamedTuple
 
 from django.db.models import Case, Count, F, FloatField, Max, Q, Sum, Value, When
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from access.rules import Person, can, visible
@@ -80,10 +79,10 @@ def pool_uses() -> list[PoolUse]:
     """How full each pool is, fullest first: a shared one counts once, others once a host. One query."""
     is_shared = Q(pool__is_shared=True)
     rows = (
-        PoolOnHost.objects.filter(missing_since=None, capacity_bytes__gt=0)
+        PoolOnHost.objects.filter(missing_since=None, capacity_bytes__gt=0, available_bytes__isnull=False)
         .annotate(place=Case(When(is_shared, then=Value("")), default=F("host__name")))
         .values_list("pool_id", "pool__name", "place")
-        .annotate(capacity=Max("capacity_bytes"), used=Max(Coalesce("allocation_bytes", 0)))
+        .annotate(capacity=Max("capacity_bytes"), used=Max(F("capacity_bytes") - F("available_bytes")))
         .order_by()
     )
     return sorted((PoolUse(*row) for row in rows.iterator(chunk_size=2000)), key=lambda use: -use.percent)

@@ -48,6 +48,11 @@ def small(db: None) -> Small:
     for pool, used in ((shared, 50), (local, 20)):
         for host in hosts:
             PoolOnHost.objects.create(
-                pool=pool, host=host, is_active=True, capacity_bytes=100 * GIB, allocation_bytes=used * GIB
+                pool=pool,
+                host=host,
+                is_active=True,
+                capacity_bytes=100 * GIB,
+                allocation_bytes=used * GIB,
+                available_bytes=(100 - used) * GIB,
             )
     return Small(hosts[0], hosts[1], hosts[2], shared, local)

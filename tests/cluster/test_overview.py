@@ -65,7 +65,7 @@ def test_the_same_number_of_queries_at_any_size(admin_client: Client, small: Sma
         admin_client.get("/")
     for number in range(60):
         host = make_host(f"extra{number:03}", trusted_hosts=list(range(1000)))
-        PoolOnHost.objects.create(pool=small.local, host=host, is_active=True, capacity_bytes=GIB, allocation_bytes=0)
+        PoolOnHost.objects.create(pool=small.local, host=host, is_active=True, capacity_bytes=GIB, available_bytes=GIB)
         for one in range(3):
             small.vm(f"vm-{number}-{one}", host)
     with CaptureQueriesContext(connection) as many:
@@ -129,7 +129,7 @@ def test_each_trouble_is_a_line_with_a_button(admin: User, small: Small) -> None
     small.vm("lost", small.up, missing_since=timezone.now())
     small.vm("broken", small.up, "crashed")
     Host.objects.filter(pk=small.other.pk).update(clock_offset_s=-7.5, trusted_hosts=[])
-    PoolOnHost.objects.filter(pool=small.shared).update(allocation_bytes=95 * GIB)
+    PoolOnHost.objects.filter(pool=small.shared).update(available_bytes=5 * GIB)
     PoolOnHost.objects.filter(pool=small.local, host=small.up).update(is_active=False)
     now = timezone.now()
     Job.objects.create(
