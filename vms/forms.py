@@ -285,6 +285,16 @@ class BulkTagForm(forms.Form):
         return cleaned
 
 
+class BulkGroupForm(forms.Form):
+    group = forms.ModelChoiceField(
+        label=gettext_lazy("Group"),
+        queryset=Group.objects.all(),
+        required=False,
+        empty_label=gettext_lazy("no group"),
+        help_text=gettext_lazy("Its managers may do with the VMs what an operator may."),
+    )
+
+
 class BulkDeleteForm(forms.Form):
     own_disks = forms.BooleanField(
         label=gettext_lazy("Also remove their disks for good (only those that nothing else uses)"), required=False

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from access.models import User
+from access.models import Group, User
 from hosts.models import Host
 from jobs import work
 from jobs.engine import enqueue
@@ -207,6 +207,30 @@ class TestBulk:
         assert [tag.name for tag in vms["web-08"].tags.all()] == ["x", "y"]
         parent.refresh_from_db()
         assert parent.state == "succeeded"
+
+    def test_group(self, admin_client: Client, vms: dict[str, Vm]) -> None:
+        course = Group.objects.create(name="Networks II")
+        assert "Group…" in admin_client.get(INDEX).content.decode()
+        both = [vms["web-07"], vms["web-08"]]
+        text = admin_client.get(reverse("vms:bulk", args=["group"]), {"ids": [str(vm.uuid) for vm in both]})
+        assert "Set the group of 2 VMs" in text.content.decode()
+        assert self.post(admin_client, "group", both, sure="1", group="999").status_code == 422
+        for group in (course, None):
+            self.post(admin_client, "group", both, sure="1", group=group.pk if group else "")
+            parent = Job.objects.filter(parent=None).latest("pk")
+            work.run(parent.pk)
+            for child in parent.children.all():
+                work.run(child.pk)
+            assert {vm.group for vm in Vm.objects.filter(name__startswith="web-0")} == {group}
+
+    def test_the_group_is_for_who_may_change_everything(
+        self, client: Client, lab_user: User, vms: dict[str, Vm]
+    ) -> None:
+        Group.objects.create(name="Networks II")
+        client.force_login(lab_user)
+        assert "Group…" not in client.get(INDEX).content.decode()
+        assert self.post(client, "group", [vms["web-07"]], sure="1", group="").status_code == 403
+        assert self.post(client, "edit", [vms["web-07"]], sure="1").status_code == 404
 
     def test_lab_user_reaches_only_their_own(self, client: Client, lab_user: User, vms: dict[str, Vm]) -> None:
         client.force_login(lab_user)

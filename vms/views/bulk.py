@@ -4,19 +4,22 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from access.rules import PersonRequest, permission_required, visible
+from access.rules import PersonRequest, everywhere, permission_required, visible
 from jobs.engine import enqueue
 from jobs.operations import by_name
 from ui.htmx import job_response, note_response, render_dialog
-from vms.forms import BulkDeleteForm, BulkTagForm
+from vms.forms import BulkDeleteForm, BulkGroupForm, BulkTagForm
 from vms.models import Vm
 from vms.operations.bulk import BULK, MAX_VMS, BulkVms
+from vms.operations.change import EditVm
 
+GROUP = EditVm.name  # whose they are: the only thing of it that is changed for many
 AT_ONCE = {"vms.start", "vms.shutdown"}  # no question asked first
 DANGEROUS = {"vms.delete", "vms.force-off", "vms.forget"}
 
@@ -25,9 +28,11 @@ DANGEROUS = {"vms.delete", "vms.force-off", "vms.forget"}
 @permission_required("vms.view")
 def bulk(request: PersonRequest, verb: str) -> HttpResponse:
     """GET: the dialog that asks first; POST: the job. ids: the chosen VMs."""
-    name = f"vms.{verb}"
-    if name not in BULK:
+    name = GROUP if verb == "group" else f"vms.{verb}"
+    if name not in (*BULK, GROUP) or (name == GROUP) != (verb == "group"):
         raise Http404
+    if name == GROUP and not everywhere(request.user, "vms.change"):  # whose it is decides who may do what with it
+        raise PermissionDenied
     vms = chosen(request, (request.POST if request.method == "POST" else request.GET).getlist("ids"))
     kind = by_name(name)
     refused = [(vm, reason) for vm in vms if (reason := kind.refusal(request.user, vm))]
@@ -43,7 +48,7 @@ def bulk(request: PersonRequest, verb: str) -> HttpResponse:
     no = {vm.pk for vm, _reason in refused}
     context = {
         "verb": verb,
-        "label": kind.verb,
+        "label": _("Set the group of") if name == GROUP else kind.verb,
         "form": form,
         "vms": vms,
         "refused": refused,
@@ -69,6 +74,8 @@ def form_for(name: str, request: PersonRequest, number: int) -> forms.Form | Non
     data = request.POST if request.method == "POST" and "sure" in request.POST else None
     if name == "vms.tag":
         return BulkTagForm(data)
+    if name == GROUP:
+        return BulkGroupForm(data)
     return BulkDeleteForm(data, number=number) if name == "vms.delete" else None
 
 
@@ -77,4 +84,6 @@ def params_of(name: str, form: forms.Form | None) -> dict[str, Any]:
         return {}
     if name == "vms.delete":
         return {"disks": "own" if form.cleaned_data["own_disks"] else []}
+    if name == GROUP:
+        return {"group": getattr(form.cleaned_data["group"], "pk", None)}
     return dict(form.cleaned_data)

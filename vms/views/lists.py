@@ -7,7 +7,8 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
-from access.rules import PersonRequest, can, permission_required
+from access.models import Group
+from access.rules import PersonRequest, can, everywhere, permission_required
 from hosts.models import Host
 from ui.htmx import is_partial
 from vms.actions import row_action
@@ -35,6 +36,7 @@ def index(request: PersonRequest) -> HttpResponse:
         "all": sum(states.values()),
         "may_create": can(request.user, "vms.create"),
         "may_change": can(request.user, "vms.change"),
+        "may_group": everywhere(request.user, "vms.change") and Group.objects.exists(),
         "may_delete": can(request.user, "vms.delete"),
         "may_migrate": can(request.user, "vms.migrate"),
     }
