@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from ui.text import Text
 
+MANY = 12  # as many boxes to tick stand in a dialog without a field to find them
 SELECTED, UNSELECTED = flatatt({"selected": True}), flatatt({})
 
 
@@ -69,6 +70,12 @@ def widget_class(bound: BoundField) -> str:
     given = widget.attrs.get("class", "")
     invalid = " is-invalid" if bound.errors else ""
     return f"{css} {given}".strip() + invalid
+
+
+def has_many(bound: BoundField) -> bool:
+    """Whether there are more things to tick than one sees at a glance: the list then gets a field to find them."""
+    widget = bound.field.widget
+    return isinstance(widget, forms.CheckboxSelectMultiple) and len(bound.subwidgets) > MANY
 
 
 def kind_of(bound: BoundField) -> str:

@@ -7,3 +7,4 @@ import "./ages.js";
 import "./copy.js";
 import "./palette.js";
 import "./menus.js";
+import "./choices.js";

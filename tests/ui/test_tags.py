@@ -108,6 +108,18 @@ def test_fields_tie_label_help_and_error_to_the_input() -> None:
     assert page.count('type="radio"') == 2
 
 
+@pytest.mark.parametrize(("number", "is_long"), [(12, False), (13, True)])
+def test_many_boxes_get_a_field_to_find_them(number: int, is_long: bool) -> None:
+    field = forms.MultipleChoiceField(
+        choices=[(str(one), f"vmhost{one}") for one in range(number)], widget=forms.CheckboxSelectMultiple
+    )
+    form = type("Hosts", (forms.Form,), {"hosts": field})()
+    text = Template("{% load ui %}{% field form.hosts %}").render(Context({"form": form}))
+    assert text.count('type="checkbox"') == number
+    assert ("choices-find" in text) is is_long
+    assert ('name=""' in text) is False
+
+
 def test_a_refused_operation_is_shown_beside_its_field() -> None:
     form = Example({"name": "web", "size": 1, "kind": "a"})
     assert form.is_valid()

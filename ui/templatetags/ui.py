@@ -224,7 +224,8 @@ def field(bound: BoundField, suffix: str = "", autofocus: bool = False) -> dict[
         attrs["autofocus"] = True
     kind = ui_forms.kind_of(bound)
     widget = None if kind == "choices" else bound.as_widget(attrs=attrs)
-    return {"bound": bound, "widget": widget, "kind": kind, "suffix": suffix}
+    is_long = kind == "choices" and ui_forms.has_many(bound)
+    return {"bound": bound, "widget": widget, "kind": kind, "suffix": suffix, "is_long": is_long}
 
 
 @register.simple_tag
