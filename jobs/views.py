@@ -1,6 +1,5 @@
 """Jobs: the list, one job with its live pieces, cancel, the dock."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -82,7 +81,21 @@ def _fact(user: Person, name: str, value: Any) -> tuple[str, str]:
         return words, ", ".join(_names(user, NUMBERED[name], several))
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return words, ", ".join(value)
-    return words, value if isinstance(value, str) else json.dumps(value, indent=1)
+    return words, value if isinstance(value, str) else _told(value)
+
+
+def _told(value: Any) -> str:
+    """What has parts in a few words, without what was left open: "bridge: br0, mac: 52:54:00:01:02:03"."""
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, list):
+        return "; ".join(filter(None, map(_told, value)))
+    if not isinstance(value, dict):
+        return str(value)
+    parts = {
+        name.replace("_", " "): _told(part) for name, part in value.items() if part not in (None, "", [], {}, False)
+    }
+    return ", ".join(f"{name}: {part}" for name, part in parts.items() if part)
 
 
 def _names(user: Person, kind: str, keys: list[int]) -> list[str]:
