@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from access.models import ApiToken, User
 
-LIFETIMES = [("30", _("30 days")), ("365", _("one year")), ("0", _("until revoked"))]
+LIFETIMES = [("30", _("30 days")), ("365", _("one year")), ("0", _("ever, until revoked"))]
 
 
 def locked_out_error() -> ValidationError:
@@ -29,14 +29,14 @@ class LoginForm(AuthenticationForm):
 
     def get_invalid_login_error(self) -> ValidationError:
         if not getattr(self.request, "axes_locked_out", False):
-            return super().get_invalid_login_error()
+            return ValidationError(_("The username or the password is not right."), code="invalid_login")
         return locked_out_error()
 
     def clean_username(self) -> str:
         """Nobody has a longer name than the database takes: PostgreSQL would not even look for it."""
         name: str = self.cleaned_data["username"]
         if len(name) > (User._meta.get_field("username").max_length or 0):
-            raise super().get_invalid_login_error()
+            raise self.get_invalid_login_error()
         return name
 
 
@@ -76,9 +76,9 @@ class TokenForm(forms.Form):
     name = forms.CharField(
         label=_("What is it for?"),
         max_length=ApiToken._meta.get_field("name").max_length,
-        help_text=_("A backup script"),
+        help_text=_("For example: the backup script."),
     )
-    days = forms.ChoiceField(label=_("Valid"), choices=LIFETIMES, initial="365")
+    days = forms.ChoiceField(label=_("Valid for"), choices=LIFETIMES, initial="365")
 
 
 class SshKeysForm(forms.Form):

@@ -281,6 +281,7 @@ class VolumeImportForm(ImageForm):
     volume = VolumeField(
         label=gettext_lazy("File"),
         queryset=Volume.objects.none(),
+        empty_label=gettext_lazy("choose a file"),
         help_text=gettext_lazy("It stays where it is and becomes read-only."),
     )
     field_order = ["volume", "checksum", "name", "version", "os_name", "description"]

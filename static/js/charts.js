@@ -13,7 +13,7 @@ const FORMAT = {
 };
 const BINARY = Array.from({ length: 50 }, (_step, power) => 2 ** power); // 1 GiB, not 953 MiB
 const AXIS_LETTER = 6.3; // points
-const HALF_CLOCK = 14; // a time nearer to the left edge would lie on the other axis
+const HALF_CLOCK = 14; // a time nearer to an edge would be cut, or lie on the other axis
 const plots = new Map(); // figure -> uPlot
 const figuresOf = (holder) => [...holder.querySelectorAll(".chart")];
 
@@ -65,7 +65,7 @@ function options(figure, top) {
     legend: { show: false },
     scales: { y: { range: (_plot, _low, high) => [0, top ?? Math.max(high ?? 0, Number.EPSILON) * 1.1] } },
     axes: [
-      { ...axis, size: 18, gap: 2, space: 60, grid: { show: false }, values: (plot, times) => times.map((at) => (plot.valToPos(at, "x") < HALF_CLOCK ? "" : clock(at))) },
+      { ...axis, size: 18, gap: 2, space: 60, grid: { show: false }, values: (plot, times) => times.map((at) => (hasRoom(plot, at) ? clock(at) : "")) },
       { ...axis, ...binary, size: wideEnough, gap: 4, space: 28, values: (_plot, values) => values.map((value) => format(value)) },
     ],
     series: [
@@ -91,6 +91,11 @@ const clock = (seconds) => {
   const at = new Date(seconds * 1000);
   return `${String(at.getHours()).padStart(2, "0")}:${String(at.getMinutes()).padStart(2, "0")}`;
 };
+
+function hasRoom(plot, seconds) {
+  const left = plot.valToPos(seconds, "x");
+  return left >= HALF_CLOCK && left <= plot.over.clientWidth - HALF_CLOCK;
+}
 
 function hover(figure, plot) {
   const place = plot.cursor.idx;

@@ -8,7 +8,10 @@ const current = () => palette.querySelector("[role=option][aria-selected=true]")
 
 function choose(option) {
   for (const other of options()) other.setAttribute("aria-selected", String(other === option));
-  if (!option) return;
+  if (!option) {
+    input.removeAttribute("aria-activedescendant");
+    return;
+  }
   input.setAttribute("aria-activedescendant", option.id);
   option.scrollIntoView({ block: "nearest" });
 }

@@ -73,6 +73,7 @@ def index(request: PersonRequest) -> HttpResponse:
         return render(request, "storage/_matrix.html", context)
     context |= {
         "can_manage": everywhere(request.user, "storage.manage"),
+        "any_host": managed_hosts().exists(),
         "any_pool": visible(request.user, Pool.objects.all()).exists(),
     }
     return render(request, "storage/index.html", context)

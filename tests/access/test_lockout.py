@@ -29,7 +29,7 @@ def fail(times: int, **more: Any) -> Any:
 def test_it_works(admin: User) -> None:
     answer = fail(4)
     assert answer.status_code == 200
-    assert "correct username and password" in answer.content.decode()
+    assert "username or the password is not right" in answer.content.decode()
     answer = fail(1)
     assert answer.status_code == 429
     assert LOCKED in answer.content.decode()

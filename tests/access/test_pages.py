@@ -10,7 +10,7 @@ def test_login(client: Client, admin: User) -> None:
     page = client.get("/login?next=/jobs/")
     assert page.status_code == 200
     wrong = client.post("/login", {"username": "ada", "password": "wrong"})
-    assert "correct username and password" in wrong.content.decode()
+    assert "username or the password is not right" in wrong.content.decode()
     right = client.post("/login", {"username": "ada", "password": "correct horse 7", "next": "/jobs/"})
     assert right.headers["Location"] == "/jobs/"
     assert client.get("/login").headers["Location"] == "/"
