@@ -3,3 +3,4 @@
 from django.dispatch import Signal
 
 joined = Signal()  # user, invitation: somebody came by an invitation
+refused = Signal()  # request, user (or None), reason: a login that another side or a setting did not let through

@@ -1,20 +1,11 @@
+from django.apps import apps
 from django.contrib.auth import views as auth_views
 from django.urls import path
 
 from access import group_views, invitation_views, people_views, views
-from access.forms import LoginForm
 
 app_name = "access"
 urlpatterns = [
-    path(
-        "login",
-        auth_views.LoginView.as_view(
-            template_name="access/login.html",
-            authentication_form=LoginForm,
-            redirect_authenticated_user=True,
-        ),
-        name="login",
-    ),
     path("logout", auth_views.LogoutView.as_view(), name="logout"),
     path("profile", views.profile, name="profile"),
     path("profile/theme", views.set_theme, name="theme"),
@@ -51,3 +42,8 @@ urlpatterns = [
     path("people/grants/give", group_views.give, name="give"),
     path("people/grants/<int:pk>/take-away", group_views.take_away, name="take_away"),
 ]
+# Processes without pages (settings.py) reverse addresses too, and do without what signing in needs.
+if apps.is_installed("allauth.account"):
+    from access.login_urls import urlpatterns as login_patterns
+
+    urlpatterns += login_patterns

@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from access.models import ApiToken, Invitation, User
-from access.signals import joined
+from access.signals import joined, refused
+from access.ways import how
 from audit import origin
 from audit.entries import record
 from audit.models import Entry
@@ -24,6 +25,7 @@ def listen() -> None:
     user_logged_in.connect(logged_in, dispatch_uid="audit")
     user_logged_out.connect(logged_out, dispatch_uid="audit")
     user_login_failed.connect(login_failed, dispatch_uid="audit")
+    refused.connect(not_let_in, dispatch_uid="audit")
     joined.connect(has_joined, dispatch_uid="audit")
     if apps.is_installed("axes"):
         from axes.signals import user_locked_out
@@ -31,8 +33,12 @@ def listen() -> None:
         user_locked_out.connect(locked_out, dispatch_uid="audit")
 
 
-def logged_in(sender: Any, user: User, **more: Any) -> None:
-    record("access.login", by=user, on=user)
+def logged_in(sender: Any, user: User, request: HttpRequest | None = None, **more: Any) -> None:
+    record("access.login", by=user, on=user, details=how(request))
+
+
+def not_let_in(sender: Any, user: User | None, reason: str, **more: Any) -> None:
+    record("access.login", by=user, on=user, result=Result.FAILED, reason=reason)
 
 
 def logged_out(sender: Any, user: User | None, **more: Any) -> None:

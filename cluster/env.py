@@ -1,7 +1,9 @@
 """Settings from the environment. A value that does not parse stops the start with a clear message."""
 
+import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -32,6 +34,27 @@ def env_int(name: str, default: int) -> int:
         return int(raw)
     except ValueError:
         raise ImproperlyConfigured(f"{name}={raw!r}: write a whole number.") from None
+
+
+def env_pairs(name: str) -> list[tuple[str, str]]:
+    """NAME=one=that;other=that: what is ours, and what it is called elsewhere (which may hold commas and =)."""
+    pairs = []
+    for part in os.environ.get(name, "").split(";"):
+        ours, equals, theirs = part.partition("=")
+        if part.strip() and not (equals and ours.strip() and theirs.strip()):
+            raise ImproperlyConfigured(f"{name}: {part!r}: write ours=theirs, with ; between several.")
+        if part.strip():
+            pairs.append((ours.strip(), theirs.strip()))
+    return pairs
+
+
+def oidc_apps(url: str, name: str, client_id: str, secret: str) -> list[dict[str, Any]]:
+    """The provider as allauth takes it; none without an address. A person is theirs by its address and the subject."""
+    if not url:
+        return []
+    digest = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+    facts = {"provider_id": f"oidc-{digest}", "name": name, "client_id": client_id, "secret": secret}
+    return [{**facts, "settings": {"server_url": url.rstrip("/")}}]
 
 
 def env_secret(name: str, file: Path) -> str:

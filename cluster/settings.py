@@ -6,7 +6,7 @@ from typing import Any
 
 import dj_database_url
 
-from cluster.env import env_bool, env_int, env_secret, env_str
+from cluster.env import env_bool, env_int, env_pairs, env_secret, env_str, oidc_apps
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = Path(env_str("DROVER_VAR") or BASE_DIR / "var").absolute()
@@ -48,7 +48,8 @@ INSTALLED_APPS = [
 ]
 # Processes without pages (Procfile) leave out what only pages need: memory.
 if env_bool("DROVER_PAGES", default=True):
-    INSTALLED_APPS += ["ninja", "axes"]
+    INSTALLED_APPS += ["ninja", "axes", "allauth.account", "allauth.mfa", "allauth.socialaccount"]
+    INSTALLED_APPS += ["allauth.socialaccount.providers.openid_connect"]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -64,6 +65,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "access.middleware.DutiesFirst",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "cluster.middleware.no_host_calls",
@@ -170,6 +172,34 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# Signing in goes through django-allauth: its steps (second factor), OpenID Connect, asking again. What it has besides
+# is off: no sign-up, no mail, and no rate limits of its own, for failures of every way are counted by axes.
+ACCOUNT_ADAPTER = "access.signing_in.Adapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_UNIQUE_EMAIL = False
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
+SOCIALACCOUNT_ADAPTER = "access.oidc.Adapter"
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
+
+OIDC_URL = env_str("DROVER_OIDC_URL")
+OIDC_NAME = env_str("DROVER_OIDC_NAME") or "OpenID Connect"
+OIDC_CLAIM = env_str("DROVER_OIDC_CLAIM") or "groups"
+OIDC_ROLES = env_pairs("DROVER_OIDC_ROLES")
+OIDC_GROUPS = env_pairs("DROVER_OIDC_GROUPS")
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {
+    "openid_connect": {
+        "provider_class": "access.oidc.Provider",
+        "OAUTH_PKCE_ENABLED": True,
+        "SCOPE": (env_str("DROVER_OIDC_SCOPES") or "openid profile email").split(),
+        "APPS": oidc_apps(
+            OIDC_URL, OIDC_NAME, env_str("DROVER_OIDC_CLIENT_ID") or "drover", env_str("DROVER_OIDC_SECRET")
+        ),
+    }
+}
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]

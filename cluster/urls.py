@@ -22,6 +22,7 @@ cluster_patterns = (
 urlpatterns = [
     path("", include(cluster_patterns)),
     path("", include("access.urls")),
+    path("", include("access.step_urls")),
     path("audit/", include("audit.urls")),
     path("jobs/", include("jobs.urls")),
     path("hosts/", include("hosts.urls")),

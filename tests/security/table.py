@@ -8,7 +8,7 @@ from tests.security.world import World
 
 # Who may. Who is not in the first set is told that there is nothing (404), but those of the second see it and may not
 # change it (403). Nobody without a login gets further than to it.
-OPEN, LOGIN, OWN, USE, CHANGE, MOVE = "open", "login", "own", "use", "change", "move"
+OFF, OPEN, LOGIN, OWN, USE, CHANGE, MOVE = "off", "open", "login", "own", "use", "change", "move"
 LOOK, OPERATOR, ADMIN = "look", "operator", "admin"
 TEACH, FILL, GROUPS, PEOPLE, GIVE, AUDIT = "teach", "fill", "groups", "people", "give", "audit"
 ALL = frozenset(PEOPLE_OF_THE_WORLD) - {"anonymous"}
@@ -17,6 +17,7 @@ OPERATORS = frozenset({"operator", "administrator"})
 ADMINISTRATOR = frozenset({"administrator"})
 THEIRS = frozenset({"owner", "manager"})
 ALLOWED: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    OFF: (frozenset(), frozenset()),  # not configured: for nobody
     OPEN: (ALL | {"anonymous"}, frozenset()),
     LOGIN: (ALL, frozenset()),
     OWN: (READERS | THEIRS, frozenset()),  # the owner's own VM, which is in the manager's group
@@ -89,7 +90,10 @@ TABLE: dict[str, Row] = {
     "cluster:search": Row(LOGIN, GET, query="q=web"),
     "cluster:healthz": Row(OPEN, GET),
     "cluster:jsi18n": Row(LOGIN, GET),
-    "access:login": Row(OPEN, ANY),  # Django's own form view, without CSRF no method changes anything
+    "access:login": Row(OPEN, BOTH),
+    "account_login": Row(OPEN, BOTH),  # the same, by the name allauth knows
+    "access:oidc": Row(OFF, POST),
+    "access:oidc_callback": Row(OFF, GET),
     "access:logout": Row(LOGIN, POST),
     "access:profile": Row(LOGIN, GET),
     "access:theme": Row(LOGIN, POST),
