@@ -2,6 +2,7 @@
 # check.sh: format, lint, types, import directions, migrations, fast tests. Under 90 s on two cores.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+need_own "$ROOT/.venv" "$ROOT/node_modules"
 { scripts/packages.sh run && scripts/venv.sh dev && scripts/assets.sh; } || exit 1
 PATH=$ROOT/.venv/bin:$PATH
 out=$(mktemp -d)

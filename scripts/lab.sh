@@ -3,6 +3,8 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 var=$(setting DROVER_VAR "$ROOT/var")
+need_own "$var" "$ROOT/.venv"
+mkdir -p "$var" # ours, not root's, if the lab comes before the first start
 
 lab() { as_root env DROVER_VAR="$var" LAB_NAME="${LAB_NAME-drover}" LAB_SUBNET="${LAB_SUBNET-10.77.0}" python3 -m lab "$@"; }
 

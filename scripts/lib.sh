@@ -44,3 +44,18 @@ need_space() {
   free=$(df --output=avail -BM "$folder" | tail -1 | tr -dc 0-9)
   [ "$free" -ge "$2" ] || die "The disk is full: only $free MB are free where $1 lies, and $3 $2 MB."
 }
+
+# need_own PATH...: refuse to mix two people's files, or the next start of the first of them fails
+need_own() {
+  local path owner
+  for path in "$@"; do
+    [ -e "$path" ] || [ "$(id -u)" = 0 ] || path=$(dirname "$path")
+    [ -e "$path" ] || continue
+    owner=$(stat -L -c %U "$path")
+    if [ "$(id -u)" = 0 ] && [ "$owner" != root ]; then
+      die "$path belongs to $owner, who could not use it any more after root did. Start as $owner, or from a checkout of root's own."
+    elif [ ! -w "$path" ]; then
+      die "$path belongs to $owner, and you can't write there. Use a checkout of your own, or have this one given to you (chown -R)."
+    fi
+  done
+}

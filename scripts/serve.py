@@ -122,6 +122,8 @@ def prepare_folders(var: Path) -> Path:
     if len(str(var).encode()) > VAR_LENGTH_MAX:
         raise front.BadSetting(f"{var} is too long for the sockets in it: set DROVER_VAR to a shorter path.")
     var.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if var.stat().st_uid == os.geteuid():  # somebody else made it, with room for others: static files come first
+        var.chmod(0o700)
     pids = var / "run" / "pids"
     pids.mkdir(parents=True, exist_ok=True, mode=0o700)
     return pids

@@ -40,6 +40,7 @@ def wait_until_gone(pids: list[int], within_s: float = 10) -> None:
 def test_first_and_second_start(drover: Started) -> None:
     drover.start()
     assert drover.names() == NAMES
+    assert drover.var.stat().st_mode & 0o077 == 0
     assert drover.get("/healthz")[:2] == (200, "ok")
     assert listening_addresses(sessions(leaders(drover))) == {f"127.0.0.1:{drover.port}"}
     assert "admin" in drover.log
