@@ -46,6 +46,8 @@ KINDS = {
     "invitation": Kind("access.Invitation", _("invitation")),
     "ssh-key": Kind("access.SshKey", _("SSH key")),
     "quota": Kind("selfservice.Quota", _("quota")),
+    "offer": Kind("selfservice.Offer", _("offer"), "selfservice:offer"),
+    "request": Kind("selfservice.Request", _("request"), "selfservice:request"),
 }
 KIND_OF = {kind.model: name for name, kind in KINDS.items()}
 

@@ -16,6 +16,7 @@ from access.rules import can, everywhere, visible
 from access.sessions import people_of
 from cluster.doorkeeper import doorkeeper
 from jobs.models import Job
+from selfservice.models import Request
 from storage.models import Image, Pool
 from ui.live import group_name
 from vms import screens
@@ -33,6 +34,9 @@ PERMISSION = {
     "vms": "vms.view",
     "jobs": "jobs.view",
     "audit": "audit.view",
+    "offers": "selfservice.view",
+    "requests": "selfservice.view",
+    "request": "selfservice.view",
     "hosts": "hosts.view",
     "host": "hosts.view",
     "pools": "storage.view",
@@ -73,7 +77,7 @@ def _may_hear(user: Any, kind: str, key: str = "") -> bool:
         return False
     if not key or everywhere(user, PERMISSION[kind]):
         return can(user, PERMISSION[kind])
-    model = {"pool": Pool, "image": Image}.get(kind)
+    model = {"pool": Pool, "image": Image, "request": Request}.get(kind)
     return model is not None and visible(user, model._default_manager.filter(pk=int(key))).exists()
 
 

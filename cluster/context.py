@@ -15,6 +15,9 @@ from jobs.dock import dock
 MENU = [
     ("cluster:overview", "vms.view", "layout-dashboard", _("Overview")),
     ("vms:index", "vms.view", "device-desktop", _("Virtual machines")),
+    ("selfservice:offers", "selfservice.ask", "package", _("Offers")),
+    ("selfservice:all_offers", "selfservice.catalogue", "package", _("Offers")),
+    ("selfservice:requests", "selfservice.view", "inbox", _("Requests")),
     ("hosts:index", "hosts.view", "server-2", _("Hosts")),
     ("storage:index", "storage.view", "database", _("Storage")),
     ("storage:images", "storage.view", "disc", _("Images")),
@@ -38,6 +41,8 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
         url = address(name, request.user, permission)
         if name == "access:groups" and can(request.user, "access.view"):
             continue  # a tab of "People"
+        if name == "selfservice:all_offers" and can(request.user, "selfservice.ask"):
+            continue  # a button of "Offers"
         if url:
             items.append({"url": url, "icon": icon, "label": label, "short": SHORT.get(name, label), "now": False})
     below = [item for item in items if request.path == item["url"] or request.path.startswith(item["url"])]

@@ -150,6 +150,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "jobs.forget_old": {"task": "jobs.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
     "audit.seal": {"task": "audit.seal", "schedule": 30.0, "options": {"expires": 30}},
+    "selfservice.escalate": {"task": "selfservice.escalate", "schedule": 300.0, "options": {"expires": 300}},
     "audit.forget_old": {"task": "audit.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
@@ -231,6 +232,7 @@ CONSOLE_SOCKET = env_str("DROVER_CONSOLE", str(VAR / "run" / "console.sock"))
 LOCAL_HOST = env_bool("DROVER_LOCAL_HOST", default=True)
 JOBS_KEEP_DAYS = env_int("DROVER_JOBS_KEEP_DAYS", 365)
 AUDIT_KEEP_DAYS = env_int("DROVER_AUDIT_KEEP_DAYS", 3 * 365)
+ESCALATE_HOURS = env_int("DROVER_ESCALATE_HOURS", 24)  # a request that nobody has answered by then is marked
 AUDIT_HEAD_FILE = VAR / "audit-head"
 MIGRATIONS_PER_HOST = env_int("DROVER_MIGRATIONS_PER_HOST", 2)
 

@@ -1,13 +1,16 @@
-"""What people and groups may have at most, and what is reserved of it."""
+"""What people and groups may have at most, what is reserved of it; what is offered to them, and what they asked for."""
 
 from django.db import models
 from django.db.models import F, Q
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.models import Group, User
 from access.reach import Reach
 from selfservice.measures import MEASURES, Amount
+from selfservice.states import COLOUR, RequestState, Step
+from storage.models import Image, Pool
 
 BOTH_NONE = Q(user=None, group=None)
 
@@ -57,6 +60,7 @@ class Reservation(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="reservations")
     group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.SET_NULL, related_name="reservations")
     vm = models.ForeignKey("vms.Vm", null=True, blank=True, on_delete=models.SET_NULL, related_name="reservations")
+    request = models.ForeignKey("Request", null=True, blank=True, on_delete=models.CASCADE, related_name="reservations")
     label = models.CharField(max_length=200)  # what for, in the user's words
     vms = models.PositiveIntegerField(default=1)
     running_vms = models.PositiveIntegerField(default=1)
@@ -81,3 +85,162 @@ class Reservation(models.Model):
 
     def amount(self) -> Amount:
         return Amount(*(getattr(self, name) for name in MEASURES))
+
+
+class Offer(models.Model):
+    """What people may ask for. What exactly is in its versions: changing an offer changes nothing made of it."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    summary = models.CharField(_("in one line"), max_length=200, blank=True)
+    text = models.TextField(_("text"), blank=True)  # Markdown
+    picture = models.BinaryField(null=True)  # WebP, as selfservice.pictures makes it
+    picture_at = models.DateTimeField(null=True)  # since when it is this one; None: there is none
+    position = models.PositiveIntegerField(_("place in the list"), default=100)
+    is_for_everybody = models.BooleanField(_("everybody may ask for it"), default=True)
+    groups = models.ManyToManyField(Group, related_name="offers", blank=True)
+    people = models.ManyToManyField(User, related_name="offers", blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    reach = Reach("selfservice.catalogue")
+
+    class Meta:
+        ordering = ["position", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("selfservice:offer", args=[self.pk])
+
+    @property
+    def picture_url(self) -> str:
+        """With its age in it, so that browsers may keep it; "" if there is none."""
+        if self.picture_at is None:
+            return ""
+        return f"{reverse('selfservice:picture', args=[self.pk])}?{self.picture_at:%Y%m%d%H%M%S}"
+
+    @property
+    def is_archived(self) -> bool:
+        return self.archived_at is not None
+
+    def latest(self) -> "OfferVersion":
+        """The one that is asked for now. An offer is made together with its first."""
+        return self.versions.select_related("image", "pool").latest("number")
+
+
+class Approval(models.TextChoices):
+    ALWAYS = "always", _("somebody decides about each request")
+    LIMITS = "limits", _("by itself, up to limits")
+
+
+class OfferVersion(models.Model):
+    """How VMs of an offer are made, from a moment on. Never changed: requests point to theirs."""
+
+    offer = models.ForeignKey(Offer, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    made_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    made_at = models.DateTimeField(default=timezone.now)
+
+    family = models.CharField(max_length=64)  # of images: its latest version, if none is pinned
+    is_pinned = models.BooleanField(default=False)
+    image = models.ForeignKey(Image, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    pool = models.ForeignKey(Pool, null=True, on_delete=models.SET_NULL, related_name="+")
+    pool_name = models.CharField(max_length=64)  # should it be gone
+    network = models.CharField(max_length=100)  # "network:default", "bridge:br0"
+    most_vms = models.PositiveIntegerField(default=1)  # in one request
+    least_vcpus = models.PositiveIntegerField(default=1)
+    vcpus = models.PositiveIntegerField(default=1)  # what the form begins with
+    most_vcpus = models.PositiveIntegerField(default=1)
+    least_memory_bytes = models.PositiveBigIntegerField()
+    memory_bytes = models.PositiveBigIntegerField()
+    most_memory_bytes = models.PositiveBigIntegerField()
+    least_disk_bytes = models.PositiveBigIntegerField()
+    disk_bytes = models.PositiveBigIntegerField()
+    most_disk_bytes = models.PositiveBigIntegerField()
+    login = models.CharField(max_length=32, blank=True)  # the user in the VM; "": the image's own
+    user_data = models.TextField(blank=True)  # ours, with <places> for the fields
+    fields = models.JSONField(default=list)  # what the asker fills in: selfservice.first_boot.Field
+    lease_days = models.PositiveIntegerField(null=True, blank=True)  # None: it does not expire
+    most_lease_days = models.PositiveIntegerField(null=True, blank=True)
+    approval = models.CharField(max_length=6, choices=Approval.choices, default=Approval.ALWAYS)
+    # by itself up to these, of one request together; None: however much the offer allows
+    free_vms = models.PositiveIntegerField(null=True, blank=True)
+    free_vcpus = models.PositiveIntegerField(null=True, blank=True)
+    free_memory_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    free_disk_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["offer", "number"], name="offer_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.offer} v{self.number}"
+
+
+class Request(models.Model):
+    """A wish for VMs of an offer, and what became of it. Its state is changed by `selfservice.steps.change` alone."""
+
+    asker = models.ForeignKey(User, on_delete=models.CASCADE, related_name="requests")
+    group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.SET_NULL, related_name="requests")
+    version = models.ForeignKey(OfferVersion, on_delete=models.PROTECT, related_name="requests")
+    pattern = models.CharField(_("name"), max_length=60)  # "web" or "web-##"
+    count = models.PositiveIntegerField(default=1)
+    vcpus = models.PositiveIntegerField()  # of each VM, as the two below
+    memory_bytes = models.PositiveBigIntegerField()
+    disk_bytes = models.PositiveBigIntegerField()
+    lease_days = models.PositiveIntegerField(null=True, blank=True)
+    values = models.JSONField(default=dict)  # of the version's fields
+    ssh_keys = models.JSONField(default=list)  # as they were when it was asked for
+    reason = models.TextField(_("reason"), blank=True)
+
+    state = models.CharField(max_length=10, choices=RequestState.choices, default=RequestState.PENDING)
+    asked_at = models.DateTimeField(default=timezone.now)
+    decided_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    escalated_at = models.DateTimeField(null=True, blank=True)
+    job = models.ForeignKey("jobs.Job", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    until = models.DateTimeField(null=True, blank=True)  # when its lease ends; set when it is ready
+    most_until = models.DateTimeField(null=True, blank=True)  # as far as it can be extended without approval
+
+    reach = Reach("selfservice.view", owner="asker", group="group")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["asker", "-id"]),
+            models.Index(fields=["state", "id"]),
+        ]
+
+    def __str__(self) -> str:
+        return str(_("request %(n)s")) % {"n": self.pk}
+
+    def get_absolute_url(self) -> str:
+        return reverse("selfservice:request", args=[self.pk])
+
+    @property
+    def colour(self) -> str:
+        return COLOUR[RequestState(self.state)]
+
+    def amounts(self) -> list[Amount]:
+        """What each of its VMs takes of a quota."""
+        return [Amount(1, 1, self.vcpus, self.memory_bytes, self.disk_bytes)] * self.count
+
+
+class RequestEvent(models.Model):
+    """One step of a request: from which state to which, who, why, when. The two are the same where nothing changed."""
+
+    request = models.ForeignKey(Request, on_delete=models.CASCADE, related_name="events")
+    before = models.CharField(max_length=10, choices=RequestState.choices, blank=True)
+    after = models.CharField(max_length=10, choices=RequestState.choices)
+    by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")  # None: Drover itself
+    at = models.DateTimeField(default=timezone.now)
+    step = models.CharField(max_length=10, choices=Step.choices)
+    why = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    @property
+    def colour(self) -> str:
+        return COLOUR[RequestState(self.after)]

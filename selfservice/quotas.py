@@ -76,9 +76,10 @@ def key_of(holder: Holder | None) -> dict[str, Any]:
     return {"user": user, "group": group}
 
 
-def gauges(holder: Holder, more: Amount | None = None) -> list[Gauge]:
-    """What they have of what they may have, with what would come to it."""
-    quota, used, more = quota_of(holder), usage_of(holder), more or Amount()
+def gauges(holder: Holder | None, more: Amount | None = None) -> list[Gauge]:
+    """What they have of what they may have, with what would come to it. None: somebody new, who has nothing."""
+    quota = everybodys() if holder is None else quota_of(holder)
+    used, more = Amount() if holder is None else usage_of(holder), more or Amount()
     limits: dict[str, int | None] = quota.limits() if quota else dict.fromkeys(MEASURES)
     return [Gauge(name, getattr(used, name), getattr(more, name), limits[name]) for name in MEASURES]
 
@@ -111,15 +112,20 @@ def _lock(model: type[M], pk: int) -> None:
 
 
 @transaction.atomic
-def reserve(user: User, amounts: list[Amount], label: str, group: Group | None = None) -> list[Reservation]:
-    """A reservation for each of these, all or none. Raises Refused, with the measure as its field."""
+def reserve(
+    user: User, amounts: list[Amount], label: str, group: Group | None = None, *, told: User | None = None
+) -> list[Reservation]:
+    """A reservation for each of these, all or none. Raises Refused, with the measure as its field.
+
+    told: who reads why not, if it is not the person themselves.
+    """
     hold(user, group)
     total = Amount()
     for amount in amounts:
         total = total.plus(amount)
     for holder in (user, group):
         if holder is not None:
-            check(holder, total, asker=user)
+            check(holder, total, asker=told or user)
     return [
         Reservation.objects.create(user=user, group=group, label=label[:200], **amount._asdict()) for amount in amounts
     ]

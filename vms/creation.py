@@ -47,24 +47,34 @@ def place_wish(wish: NewVms) -> Wish:
 
 def request(user: User, wish: NewVms) -> Job:
     """Check everything, write the VMs' rows (state creating) and the job. Raises Refused for the first problem."""
-    for name, message in problems(wish).items():
-        raise Refused(message, field=name)
-    references = _put_secrets(wish)
+    references = ready(wish)
     with transaction.atomic():
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ONE_AT_A_TIME])
-        for name, message in problems(wish).items():  # again, now that nobody else can take the name or the MAC
-            raise Refused(message, field=name)
-        hosts = choose_hosts(wish)
-        vms = [_make_row(user, wish, name, host) for name, host in zip(wish.names(), hosts, strict=True)]
-        params = [_params(wish, vm, place, references[place]) for place, vm in enumerate(vms)]
-        live.publish("vms")
+        vms, params = rows(user, wish, references)
         if wish.count == 1:
             return enqueue(CreateVm(vms[0], params[0]), user=user)
         first_and_last = {"first": vms[0].name, "last": vms[-1].name, "count": wish.count}
         parts = [{"uuid": str(vm.uuid), "params": one} for vm, one in zip(vms, params, strict=True)]
         return enqueue(CreateVms(None, {**first_and_last, "parts": parts}), user=user)
+
+
+def ready(wish: NewVms) -> list[str]:
+    """Before the transaction: check everything and put the secrets away. Returns one reference to them for each VM."""
+    for name, message in problems(wish).items():
+        raise Refused(message, field=name)
+    return _put_secrets(wish)
+
+
+def rows(user: User, wish: NewVms, references: list[str]) -> tuple[list[Vm], list[dict[str, Any]]]:
+    """The VMs' rows, and what the job of each (`CreateVm`) must be told. Inside the caller's transaction."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ONE_AT_A_TIME])
+    for name, message in problems(wish).items():  # again, now that nobody else can take the name or the MAC
+        raise Refused(message, field=name)
+    hosts = choose_hosts(wish)
+    vms = [_make_row(user, wish, name, host) for name, host in zip(wish.names(), hosts, strict=True)]
+    live.publish("vms")
+    return vms, [_params(wish, vm, place, references[place]) for place, vm in enumerate(vms)]
 
 
 def choose_hosts(wish: NewVms) -> list[Host]:

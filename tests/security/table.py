@@ -10,6 +10,8 @@ from tests.security.world import World
 # change it (403). Nobody without a login gets further than to it.
 OFF, OPEN, LOGIN, OWN, USE, CHANGE, MOVE = "off", "open", "login", "own", "use", "change", "move"
 LOOK, OPERATOR, ADMIN = "look", "operator", "admin"
+ASK, WISH, TAKE_BACK, GO_ON, DECIDE, INBOX = "ask", "wish", "take back", "go on", "decide", "inbox"
+CATALOGUE, OFFER = "catalogue", "offer"
 TEACH, FILL, GROUPS, PEOPLE, GIVE, AUDIT = "teach", "fill", "groups", "people", "give", "audit"
 ALL = frozenset(PEOPLE_OF_THE_WORLD) - {"anonymous"}
 READERS = frozenset({"operator", "auditor", "administrator"})
@@ -33,6 +35,14 @@ ALLOWED: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     PEOPLE: (ADMINISTRATOR | {"auditor"}, frozenset()),
     AUDIT: (ADMINISTRATOR | {"auditor"}, frozenset()),
     GIVE: (ADMINISTRATOR, frozenset({"auditor"})),
+    ASK: (ALL - {"auditor"}, frozenset({"auditor"})),
+    WISH: (READERS | THEIRS | {"approver"}, frozenset()),  # the owner's own request, for the manager's group
+    DECIDE: (ADMINISTRATOR | {"approver"}, READERS - ADMINISTRATOR | THEIRS),
+    TAKE_BACK: (frozenset({"owner"}), READERS | {"approver", "manager"}),
+    GO_ON: (ADMINISTRATOR | {"approver", "owner"}, frozenset({"operator", "auditor", "manager"})),
+    INBOX: (ADMINISTRATOR | {"approver"}, READERS - ADMINISTRATOR),
+    CATALOGUE: (READERS, frozenset()),
+    OFFER: (ADMINISTRATOR, READERS - ADMINISTRATOR),
 }
 GET, POST, BOTH, ANY = ("GET",), ("POST",), ("GET", "POST"), ("GET", "POST", "PUT", "DELETE")
 PUT, PATCH, DELETE = ("PUT",), ("PATCH",), ("DELETE",)
@@ -129,6 +139,27 @@ TABLE: dict[str, Row] = {
     "access:grants": Row(PEOPLE, GET),
     "access:give": Row(GIVE, BOTH),
     "access:take_away": one(GIVE, POST, "grant.pk"),
+    "selfservice:offers": Row(ASK, GET),
+    "selfservice:all_offers": Row(CATALOGUE, GET),
+    "selfservice:add_offer": Row(OFFER, BOTH),
+    "selfservice:offer": one(CATALOGUE, GET, "offer.pk"),
+    "selfservice:edit_offer": one(OFFER, BOTH, "offer.pk"),
+    "selfservice:archive_offer": one(OFFER, POST, "offer.pk"),
+    "selfservice:bring_back_offer": one(OFFER, POST, "offer.pk"),
+    "selfservice:preview_offer": one(CATALOGUE, GET, "offer.pk"),
+    "selfservice:picture": Row(LOGIN, GET, ("offer.pk",)),
+    "selfservice:ask": one(ASK, BOTH, "offer.pk"),
+    "selfservice:look": one(ASK, POST, "offer.pk"),
+    "selfservice:requests": Row(LOGIN, GET),
+    "selfservice:all_requests": Row(LOGIN, GET),
+    "selfservice:inbox": Row(INBOX, GET),
+    "selfservice:decide": Row(INBOX, POST),
+    "selfservice:request": one(WISH, GET, "wish.pk"),
+    "selfservice:approve": one(DECIDE, BOTH, "wish.pk"),
+    "selfservice:reject": one(DECIDE, BOTH, "wish.pk"),
+    "selfservice:withdraw": Row(TAKE_BACK, POST, ("wish.pk",)),
+    "selfservice:retry": one(GO_ON, POST, "wish.pk"),
+    "selfservice:give_up": one(GO_ON, POST, "wish.pk"),
     "selfservice:mine": Row(LOGIN, GET),
     "selfservice:quotas": Row(PEOPLE, GET),
     "selfservice:edit_everybody": Row(GIVE, BOTH),

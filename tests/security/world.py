@@ -11,8 +11,10 @@ from audit.models import Entry
 from hosts.models import Host, Network
 from jobs.models import Job
 from jobs.states import State
+from selfservice.models import Offer, Request
 from storage.models import Image, ImageState, Pool, Upload, Volume
 from tests.factories import give, make_group, make_host, make_network, make_pool, make_vm
+from tests.selfservice.kit import ask, make_offer
 from vms.models import DefinitionVersion, Vm
 from vms.states import VmState
 
@@ -31,7 +33,10 @@ XML = "<domain type='qemu'><name>web-07</name><memory unit='KiB'>1048576</memory
 
 @dataclass
 class World:
-    """One of everything. `owner` owns the VM, its jobs, and a token; `manager` manages the group the VM is in."""
+    """One of everything. `owner` owns the VM, its jobs, and a token; `manager` manages the group the VM is in.
+
+    `wish` is what the owner asked for, for that group.
+    """
 
     users: dict[str, User]
     host: Host
@@ -50,6 +55,8 @@ class World:
     grant: Grant
     entry: Entry
     ssh_key: SshKey
+    offer: Offer
+    wish: Request
     invitation: Invitation
     secret: str  # of the invitation
 
@@ -75,7 +82,7 @@ def make_world() -> World:
     pool, network = make_pool("vmstorage", host, other), make_network("default", host)
     image = Image.objects.create(name="tiny", version="1", pool=pool, volume_name="tiny.qcow2", state=ImageState.READY)
     volume = Volume.objects.create(pool=pool, name="spare.qcow2", path=f"{pool.target_path}/spare.qcow2")
-    group = make_group("Networks", users["stranger"], manager=users["manager"])
+    group = make_group("Networks", users["stranger"], users["owner"], manager=users["manager"])
     vm = make_vm(host, pool=pool, owner=users["owner"], group=group, definition=XML, live_definition=XML)
     DefinitionVersion.objects.create(vm=vm, xml=XML, cause="adopted")
     about = {"target_kind": "vm", "target_key": str(vm.uuid), "target_label": vm.name, "user": users["owner"]}
@@ -89,6 +96,8 @@ def make_world() -> World:
     )
     ssh_key = SshKey.objects.create(user=users["owner"], text="ssh-ed25519 AAAA me", fingerprint="SHA256:x")
     invitation, secret = invitations.make(users["administrator"], {"role": Role.USER}, days=7)
+    offer = make_offer(users["administrator"], pool=pool, picture=b"RIFF")
+    wish = ask(users["owner"], offer, group=group, pattern="db")
     many = (
         host,
         other,
@@ -106,6 +115,8 @@ def make_world() -> World:
         grant,
         entry,
         ssh_key,
+        offer,
+        wish,
         invitation,
         secret,
     )

@@ -1,0 +1,37 @@
+"""Asking for VMs."""
+
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from access.models import User
+from jobs.errors import Refused
+from selfservice import deciding, first_boot, naming, offers
+from selfservice.models import OfferVersion, Request
+from selfservice.sizes import SIZES, check_sizes, reserve
+from selfservice.states import Step
+from selfservice.steps import note
+
+
+def ask(user: User, version: OfferVersion, wish: dict[str, Any]) -> Request:
+    """Take a request: checked, reserved, and if it is so small that nobody has to decide, approved. Raises Refused.
+
+    wish: pattern, count, the sizes, values, ssh_keys (texts), reason, group.
+    """
+    if version.offer.is_archived or version.pk != version.offer.latest().pk:
+        raise Refused(_("The offer has changed meanwhile: look at it again."))
+    check_sizes(version, wish)
+    naming.check(wish["pattern"], wish["count"])
+    values = first_boot.clean(first_boot.Field.all_of(version.fields), wish["values"])
+    if wish["group"] is not None and not wish["group"].memberships.filter(user=user).exists():
+        raise Refused(_("You are not in this group."), field="group")
+    columns = {name: wish[name] for name in ("pattern", "count", *SIZES, "group", "ssh_keys", "reason")}
+    with transaction.atomic():
+        request = Request(asker=user, version=version, values=values, lease_days=version.lease_days, **columns)
+        request.save(force_insert=True)
+        reserve(request)
+        note(request, Step.ASKED, by=user, why=request.reason)
+        if offers.is_free(version, request):
+            deciding.settle(request, by=None, why=_("It is within what this offer gives by itself."))
+    return request

@@ -1,0 +1,156 @@
+"""What becomes of requests: approve, reject, withdraw, try again, give up; and what nobody answers."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from access.models import User
+from access.rules import can, everywhere
+from jobs.engine import enqueue
+from jobs.errors import Refused
+from selfservice import naming, quotas
+from selfservice.models import Request
+from selfservice.operations import BuildRequest
+from selfservice.sizes import SIZES, check_sizes, reserve
+from selfservice.states import RequestState, Step
+from selfservice.steps import change, lease, locked, made, not_possible, note
+from ui import text
+from ui.text import Text
+
+CHANGEABLE = ("count", *SIZES, "lease_days")  # by who approves
+S = RequestState
+
+
+def held(request: Request, state: RequestState) -> Request:
+    """Its row, held. Raises Refused if it is in another state by now."""
+    row = locked(request)
+    if row.state != state:
+        raise not_possible(row)
+    return row
+
+
+def may_decide(user: User, request: Request) -> bool:
+    return can(user, "selfservice.decide", request)
+
+
+def check_decider(by: User, request: Request) -> None:
+    """Nobody decides about their own wish, but administrators, who could make the VM anyway."""
+    if not may_decide(by, request):
+        raise PermissionDenied
+    if by.pk == request.asker_id and not everywhere(by, "vms.create"):
+        raise Refused(_("You asked for it yourself: somebody else decides."))
+
+
+@transaction.atomic
+def approve(request: Request, by: User, *, why: str = "", changes: dict[str, Any] | None = None) -> Request:
+    """Let it be built; with changes of its sizes it is reserved anew, so that what is reserved is what is built."""
+    check_decider(by, request)
+    row = held(request, S.PENDING)
+    new = {name: value for name, value in (changes or {}).items() if getattr(row, name) != value}
+    if new:
+        _apply(row, new, by)
+        why = " ".join(part for part in (why, told(new)) if part)
+    return settle(row, by=by, why=why)
+
+
+def _apply(row: Request, new: dict[str, Any], by: User) -> None:
+    if unknown := set(new) - set(CHANGEABLE):
+        raise ValueError(f"not changed by approving: {unknown}")
+    for name, value in new.items():
+        setattr(row, name, value)
+    check_sizes(row.version, {name: getattr(row, name) for name in ("count", *SIZES)})
+    most = row.version.most_lease_days
+    if most is not None and (row.lease_days is None or row.lease_days > most):
+        raise Refused(_("At most %(n)s days.") % {"n": most}, field="lease_days")
+    naming.check(row.pattern, row.count)
+    row.save(update_fields=list(new))
+    quotas.hold(row.asker, row.group)
+    quotas.release(_("approved with changes"), request=row)
+    reserve(row, told=by)
+
+
+def told(new: dict[str, Any]) -> str:
+    """The changes in words, for the history."""
+    labels = {"count": _("VMs"), "vcpus": _("vCPUs"), "memory_bytes": _("memory"), "disk_bytes": _("disk")}
+    labels["lease_days"] = _("days")
+    shown = {
+        name: text.size(value) if name.endswith("_bytes") else text.DASH if value is None else str(value)
+        for name, value in new.items()
+    }
+    return _("Changed: %(changes)s.") % {"changes": ", ".join(f"{labels[name]} {shown[name]}" for name in new)}
+
+
+def settle(row: Request, *, by: User | None, why: Text) -> Request:
+    """Approve it as it is; by None: it needed nobody."""
+    decided = {"decided_by": by, "decided_at": timezone.now()}
+    return _build(change(row, S.APPROVED, Step.APPROVED, by=by, why=why, **decided))
+
+
+def _build(row: Request) -> Request:
+    """In Drover's name: the asker may not make VMs, nor see on which host and how it is done."""
+    row.job = enqueue(BuildRequest(row), user=None)
+    row.save(update_fields=["job"])
+    return row
+
+
+def reject(request: Request, by: User, why: str) -> Request:
+    check_decider(by, request)
+    if not why.strip():
+        raise Refused(_("Say why: the person who asked reads it."), field="why")
+    return change(request, S.REJECTED, Step.REJECTED, by=by, why=why, decided_by=by, decided_at=timezone.now())
+
+
+@transaction.atomic
+def withdraw(request: Request, by: User) -> Request:
+    """By who asked, before somebody has decided."""
+    if request.asker_id != by.pk:
+        raise PermissionDenied
+    return change(held(request, S.PENDING), S.WITHDRAWN, Step.WITHDRAWN, by=by)
+
+
+# --- after a failed build --------------------------------------------------------------------------------------------
+
+
+def may_go_on(user: User, request: Request) -> bool:
+    """Try again, or give up."""
+    return request.asker_id == user.pk or may_decide(user, request)
+
+
+@transaction.atomic
+def retry(request: Request, by: User) -> Request:
+    """Make what is missing; it is still reserved."""
+    if not may_go_on(by, request):
+        raise PermissionDenied
+    return _build(change(held(request, S.FAILED), S.APPROVED, Step.AGAIN, by=by))
+
+
+@transaction.atomic
+def give_up(request: Request, by: User) -> Request:
+    """No more tries: what could not be made is no longer reserved; VMs that were made stay."""
+    if not may_go_on(by, request):
+        raise PermissionDenied
+    row = held(request, S.FAILED)
+    has_some = made(row).exists()
+    to, more = (S.READY, lease(row)) if has_some else (S.WITHDRAWN, {})
+    row = change(row, to, Step.GIVEN_UP, by=by, **more)
+    quotas.release(_("given up"), request=row)
+    return row
+
+
+def escalate() -> int:
+    """Mark what nobody has answered for too long, once. Returns how many."""
+    before = timezone.now() - timedelta(hours=settings.ESCALATE_HOURS)
+    found = Request.objects.filter(state=S.PENDING, escalated_at=None, asked_at__lt=before).order_by("pk")
+    for request in found:
+        with transaction.atomic():
+            mine = Request.objects.filter(pk=request.pk, state=S.PENDING, escalated_at=None)
+            if mine.update(escalated_at=timezone.now()):
+                request.refresh_from_db()
+                why = _("Nobody has answered for %(n)s hours.") % {"n": settings.ESCALATE_HOURS}
+                note(request, Step.ESCALATED, by=None, why=why, before=request.state)
+    return len(found)

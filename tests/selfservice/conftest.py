@@ -1,0 +1,5 @@
+"""The simulated host of the tests of VMs: it can be asked for VMs, and fails at their seeds, which it can't store."""
+
+from tests.vms.conftest import here, host, pool
+
+__all__ = ["here", "host", "pool"]
