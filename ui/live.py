@@ -2,8 +2,8 @@
 
 A topic is "<kind>" or "<kind>.<id>": "vms", "vm.<uuid>", "screen.<uuid>", "host.<id>", "pool.<id>", "image.<id>",
 "network.<id>", "jobs", "job.<id>", "audit", "offers", "requests", "request.<id>". What a page receives is only "this
-topic changed" and, for jobs, progress numbers; it then fetches the fragment itself, where the right to see it is checked
-again.
+topic changed" and, for jobs, progress numbers; it then fetches the fragment itself, where the right to see it is
+checked again.
 """
 
 import asyncio
