@@ -28,6 +28,8 @@ class LoginForm(AuthenticationForm):
     """After too many failures (django-axes) it says so, whether or not there is such a person."""
 
     def get_invalid_login_error(self) -> ValidationError:
+        if getattr(self.request, "directory_is_away", False) and not getattr(self.request, "axes_locked_out", False):
+            return ValidationError(_("The directory does not answer. Local accounts can log in."), code="away")
         if not getattr(self.request, "axes_locked_out", False):
             return ValidationError(_("The username or the password is not right."), code="invalid_login")
         return locked_out_error()
@@ -49,7 +51,7 @@ class ChangePasswordForm(PasswordChangeForm):
 
     def clean_old_password(self) -> str:
         old: str = self.cleaned_data["old_password"]
-        if authenticate(self.request, username=self.user.get_username(), password=old) is None:
+        if authenticate(self.request, username=self.user.get_username(), password=old) != self.user:
             if getattr(self.request, "axes_locked_out", False):
                 raise locked_out_error()
             raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")

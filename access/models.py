@@ -172,6 +172,17 @@ class ApiToken(models.Model):
         return token.user
 
 
+class DirectoryEntry(models.Model):
+    """Who of the directory a person is, by what identifies an entry for ever."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="directory_entry")
+    subject = models.CharField(max_length=200, unique=True)  # entryUUID; objectGUID as hexadecimal digits
+    linked_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.subject
+
+
 class Invitation(models.Model):
     """A link that makes one person: shown once when made, kept only as a SHA-256 digest."""
 

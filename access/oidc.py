@@ -25,7 +25,8 @@ from django.views.decorators.http import require_GET, require_POST
 from requests import RequestException
 
 from access import outside
-from access.signing_in import free_name, sent_back
+from access.names import free_name
+from access.signing_in import sent_back
 from access.ways import WAY
 from ui.htmx import safe_next
 

@@ -24,9 +24,13 @@ def of_oidc() -> Mapping:
     return Mapping(settings.OIDC_ROLES, settings.OIDC_GROUPS)
 
 
+def of_directory() -> Mapping:
+    return Mapping(settings.LDAP_ROLES, settings.LDAP_GROUPS)
+
+
 def check_settings() -> None:
     """Stops the start for a role that is none."""
-    for name in ("OIDC_ROLES",):
+    for name in ("OIDC_ROLES", "LDAP_ROLES"):
         for role, _theirs in getattr(settings, name):
             if role not in Role.values:
                 raise ImproperlyConfigured(f"DROVER_{name}: {role!r} is no role; there are {', '.join(Role.values)}.")

@@ -12,9 +12,11 @@ from django.contrib import messages
 from django.contrib.auth import login as begin_session
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from access.models import User
+from access.models import DirectoryEntry, User
+from access.names import free_name
 from access.signals import refused
 from access.ways import WAY
 
@@ -29,8 +31,7 @@ def by_password(request: HttpRequest, person: User, url: str) -> HttpResponse:
 
 
 def way_of(person: User) -> str:
-    backend = getattr(person, "backend", MODEL_BACKEND)
-    return "password" if backend == MODEL_BACKEND else "directory"
+    return "directory" if getattr(person, "backend", "").endswith(".Directory") else "password"
 
 
 def is_fresh(request: HttpRequest) -> bool:
@@ -57,6 +58,14 @@ class Adapter(DefaultAccountAdapter):
     def clean_username(self, username: str, shallow: bool = False) -> str:
         return username  # free_name makes it one
 
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """Whoever is in the directory is asked for the password there."""
+        found: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if DirectoryEntry.objects.filter(user=user.pk).exists():
+            words = {"id": "reauthenticate", "description": _("Password"), "url": reverse("account_reauthenticate")}
+            found.insert(0, words)
+        return found
+
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         return not is_fresh(self.request)
 
@@ -66,16 +75,3 @@ def sent_back(request: HttpRequest, reason: str, person: Any = None) -> HttpResp
     refused.send(sender=Adapter, request=request, user=person, reason=reason)
     messages.error(request, reason)
     return redirect("access:login")
-
-
-def free_name(wanted: str) -> str:
-    """A username nobody has, like the wanted one: anna, anna2, anna3."""
-    signs = "".join(sign for sign in wanted if sign.isalnum() or sign in "@.+-_")[:140] or "person"
-    taken = {
-        name.lower() for name in User.objects.filter(username__istartswith=signs).values_list("username", flat=True)
-    }
-    number, name = 1, signs
-    while name.lower() in taken:
-        number += 1
-        name = f"{signs}{number}"
-    return name

@@ -157,6 +157,23 @@ CELERY_BEAT_SCHEDULE = {
 AUTH_USER_MODEL = "access.User"
 # Too many failed logins as one person from one address: no more from there for a while (access.forms, access.views).
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# A directory (LDAP, Active Directory) besides the local accounts. django-auth-ldap is loaded only then.
+LDAP: dict[str, Any] = {
+    "url": env_str("DROVER_LDAP_URL"),
+    "start_tls": env_bool("DROVER_LDAP_START_TLS", default=env_str("DROVER_LDAP_URL").startswith("ldap://")),
+    "ca_file": env_str("DROVER_LDAP_CA_FILE"),
+    "bind": env_str("DROVER_LDAP_BIND_DN"),
+    "password": env_str("DROVER_LDAP_BIND_PASSWORD"),
+    "people": env_str("DROVER_LDAP_PEOPLE"),
+    "filter": env_str("DROVER_LDAP_FILTER"),
+    "name": env_str("DROVER_LDAP_NAME") or "uid",
+    "id": env_str("DROVER_LDAP_ID") or "entryUUID",
+    "groups_below": env_str("DROVER_LDAP_GROUPS_BELOW"),
+    "group_kind": env_str("DROVER_LDAP_GROUP_KIND") or "member",
+}
+LDAP_ROLES, LDAP_GROUPS = env_pairs("DROVER_LDAP_ROLES"), env_pairs("DROVER_LDAP_GROUPS")
+if LDAP["url"]:
+    AUTHENTICATION_BACKENDS.append("access.directory.Directory")
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = env_int("DROVER_LOGIN_TRIES", 5)
 AXES_COOLOFF_TIME = timedelta(minutes=env_int("DROVER_LOGIN_LOCK_MINUTES", 15))

@@ -7,8 +7,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from access import outside
 from access.models import Role, User
+from access.names import free_name
 from access.outside import Mapping
-from access.signing_in import free_name
 from cluster.env import env_pairs
 from tests.factories import make_group, make_user
 
