@@ -3,7 +3,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 need_own "$ROOT/.venv" "$ROOT/node_modules"
-{ scripts/packages.sh run && scripts/venv.sh dev && scripts/assets.sh; } || exit 1
+{ scripts/packages.sh run check && scripts/venv.sh dev && scripts/assets.sh; } || exit 1
 PATH=$ROOT/.venv/bin:$PATH
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT

@@ -6,7 +6,7 @@ set -uo pipefail
 failed=0
 
 prepare() {
-  scripts/packages.sh run hypervisor test && scripts/venv.sh dev && scripts/assets.sh &&
+  scripts/packages.sh run hypervisor check test && scripts/venv.sh dev && scripts/assets.sh &&
     as_root python3 -m lab packages base full debian
 }
 

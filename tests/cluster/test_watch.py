@@ -1,6 +1,7 @@
 """The watch of one host against libvirt's simulated hosts, without threads; claims of several processes."""
 
 import importlib
+import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -45,7 +46,8 @@ def test_a_first_look_fills_everything(watch: HostWatch) -> None:
     watch.chores.begin(time.monotonic())
     watch.chores.run_due(time.monotonic())
     host = Host.objects.get()
-    assert (host.state, host.cpus, host.memory_bytes, host.libvirt_version) == (HostState.UP, 16, 3 << 30, "9.0.0")
+    assert (host.state, host.cpus, host.memory_bytes) == (HostState.UP, 16, 3 << 30)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", host.libvirt_version)
     assert host.facts_at is not None
     assert host.topology == {"sockets": 2, "cores": 2, "threads": 2, "numa_nodes": 2}
     assert sorted(Vm.objects.values_list("name", "observed_state", "memory_bytes")) == [

@@ -1,5 +1,6 @@
 """What hosts report about themselves and their networks -> rows."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def test_facts_are_asked_and_stored(tmp_path: Path) -> None:
     sync.refresh_host(host)
     sync.refresh_networks(host)
     host.refresh_from_db()
-    assert (host.cpus, host.memory_bytes, host.arch, host.libvirt_version) == (16, 3 << 30, "i686", "9.0.0")
+    assert (host.cpus, host.memory_bytes, host.arch) == (16, 3 << 30, "i686")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", host.libvirt_version)
     assert host.networks.get().network.name == "lan"
 
 
