@@ -12,6 +12,7 @@ from access.addresses import client_address
 from access.rules import PersonRequest, find, permission_required
 from ui.policy import POLICY
 from vms import consoles
+from vms.actions import row_action
 from vms.models import ConsoleKind, Vm
 
 # xterm.js writes its colours into a <style> element; scripts stay as strict as everywhere
@@ -33,6 +34,7 @@ def console(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
     vm, kind = find_vm(request, uuid), kind_of(request)
     context = {
         "vm": vm,
+        "action": row_action(request.user, vm),
         "kind": kind,
         "has_serial": bool(vm.hardware.get("serials")),
         "ticket_url": f"{reverse('vms:console_ticket', args=[vm.uuid])}?kind={kind}",
@@ -46,7 +48,8 @@ def console(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
 @require_GET
 @permission_required("vms.view")
 def console_head(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
-    return render(request, "vms/_console_head.html", {"vm": find_vm(request, uuid)})
+    vm = find_vm(request, uuid)
+    return render(request, "vms/_console_head.html", {"vm": vm, "action": row_action(request.user, vm)})
 
 
 @require_POST

@@ -94,7 +94,7 @@ const clock = (seconds) => {
 
 function hasRoom(plot, seconds) {
   const left = plot.valToPos(seconds, "x");
-  return left >= HALF_CLOCK && left <= plot.over.clientWidth - HALF_CLOCK;
+  return left >= HALF_CLOCK && left <= plot.valToPos(plot.scales.x.max, "x") - HALF_CLOCK;
 }
 
 function hover(figure, plot) {

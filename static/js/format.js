@@ -16,6 +16,8 @@ export function size(bytes) {
 
 export const rate = (bytesPerSecond) => `${size(bytesPerSecond)}/s`;
 
+export const pause = (milliseconds) => (milliseconds < 1000 ? `${milliseconds}${GAP}ms` : duration(Math.round(milliseconds / 1000)));
+
 export function duration(seconds) {
   if (seconds < 60) return `${seconds}${GAP}s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)}${GAP}min ${seconds % 60}${GAP}s`;

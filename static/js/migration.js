@@ -1,6 +1,6 @@
 // The falling curve and the six figures of a running migration, fed by the live socket's job messages.
 
-import { duration, rate, size } from "./format.js";
+import { duration, pause, rate, size } from "./format.js";
 
 let series = [];
 let shownFor = "";
@@ -56,7 +56,7 @@ function tell(sample) {
   figure("speed", sample.speed ? rate(sample.speed) : "–");
   figure("dirty_rate", sample.dirty_rate ? rate(sample.dirty_rate) : "–");
   figure("iteration", sample.iteration || "–");
-  if (sample.expected_downtime_ms !== null) figure("downtime", `${sample.expected_downtime_ms} ms`);
+  if (sample.expected_downtime_ms !== null) figure("downtime", pause(sample.expected_downtime_ms));
   if (sample.speed) figure("left", duration(Math.ceil(sample.remaining / sample.speed)));
   draw();
 }

@@ -109,6 +109,11 @@ def test_fields_tie_label_help_and_error_to_the_input() -> None:
     assert page.count('type="radio"') == 2
 
 
+def test_a_pause_that_is_long_is_told_in_seconds() -> None:
+    drawn = Template("{% load ui %}{{ short|milliseconds }}, {{ long|milliseconds }}")
+    assert drawn.render(Context({"short": 38, "long": 50_216})).replace("\u00a0", " ") == "38 ms, 50 s"
+
+
 @pytest.mark.parametrize(("number", "is_long"), [(12, False), (13, True)])
 def test_many_boxes_get_a_field_to_find_them(number: int, is_long: bool) -> None:
     field = forms.MultipleChoiceField(

@@ -59,6 +59,12 @@ def dash(value: Any) -> Any:
 
 
 @register.filter
+def milliseconds(value: float) -> str:
+    """A short time that was measured in milliseconds: "38 ms", "50 s"."""
+    return text.duration(value / 1000)
+
+
+@register.filter
 def without(title: str, name: str) -> str:
     """A title beside the name it is about: "Migrate web-01 → vmhost3" becomes "Migrate → vmhost3"."""
     return " ".join(word for word in str(title).split(" ") if word != name)
