@@ -15,6 +15,7 @@ from api import (
     pools,
     problems,
     quotas,
+    requests,
     ssh_keys,
     uploads,
     vms,
@@ -40,6 +41,7 @@ api.add_router("/jobs", jobs.router)
 api.add_router("", people.router)
 api.add_router("/invitations", invitations.router)
 api.add_router("", quotas.router)
+api.add_router("", requests.router)
 api.add_router("/ssh-keys", ssh_keys.router)
 api.add_router("/audit", audit.router)
 problems.install(api)

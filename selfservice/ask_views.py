@@ -76,7 +76,7 @@ def ask(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 def page(offer: Offer, version: OfferVersion) -> dict[str, Any]:
-    return {"offer": offer, "version": version, "text": rendered(offer.text), "is_ready": ready_to(version)}
+    return {"offer": offer, "text": rendered(offer.text), "is_ready": ready_to(version)}
 
 
 @require_POST
@@ -86,7 +86,7 @@ def look(request: PersonRequest, pk: int) -> HttpResponse:
     version = offer_of(request, pk).latest()
     form = AskForm(request.POST, user=request.user, offered=version)
     form.full_clean()
-    context = {"offer": version.offer, "version": version, **outlook(form, request.user, form.wish_now())}
+    context = {"offer": version.offer, **outlook(form, request.user, form.wish_now())}
     return render(request, "selfservice/_outlook.html", context)
 
 

@@ -100,7 +100,10 @@ class OfferForm(forms.Form):
         hint=gettext_lazy("Empty: no limit."),
     )
     approval = forms.ChoiceField(
-        label=gettext_lazy("Approval"), choices=Approval.choices, initial=Approval.ALWAYS, widget=forms.RadioSelect
+        label=gettext_lazy("Approval"),
+        choices=Approval.choices,
+        initial=Approval.ALWAYS,
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )
     free_vms = count_field(gettext_lazy("VMs"), MAX_COUNT, initial=None, required=False)
     free_vcpus = count_field(gettext_lazy("vCPUs"), 100_000, initial=None, required=False)

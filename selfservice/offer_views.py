@@ -55,7 +55,9 @@ def shown(version: OfferVersion, name: str) -> str:
 
 def history(offer: Offer) -> list[dict[str, Any]]:
     """Its versions, newest first, each with what it changed."""
-    versions = list(offer.versions.select_related("made_by", "image", "pool").annotate(asked=Count("requests")))
+    versions = list(
+        offer.versions.select_related("made_by", "image", "pool").annotate(asked=Count("requests")).order_by("-number")
+    )
     found = []
     for version, before in zip(versions, [*versions[1:], None], strict=True):
         changed = [
@@ -74,7 +76,7 @@ def detail(request: PersonRequest, pk: int) -> HttpResponse:
     version = offer.latest()
     context = {
         "offer": offer,
-        "version": version,
+        "terms": version,
         "text": rendered(offer.text),
         "history": history(offer),
         "is_ready": ready_to(version),

@@ -103,7 +103,7 @@ def check(holder: Holder, more: Amount, *, asker: User | None) -> None:
 def hold(*holders: Holder | None) -> None:
     """Hold their rows until the transaction ends: people first, so that two never wait for each other."""
     for holder in sorted((one for one in holders if one is not None), key=lambda one: isinstance(one, Group)):
-        _lock(type(holder), holder.pk)
+        _lock(Group if isinstance(holder, Group) else User, holder.pk)  # not type(): a request's user is a lazy one
 
 
 def _lock(model: type[M], pk: int) -> None:

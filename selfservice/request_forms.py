@@ -105,7 +105,7 @@ class AskForm(forms.Form):
 
     @property
     def sizes(self) -> list[Any]:
-        return [self[name] for name in ("count", *SIZES) if name in self.fields]
+        return [self[name] for name in SIZES if name in self.fields]
 
     @property
     def values(self) -> list[Any]:

@@ -95,7 +95,7 @@ def detail(request: PersonRequest, pk: int) -> HttpResponse:
     may_decide = deciding.may_decide(user, found)
     context = {
         "wish": found,
-        "version": version,
+        "terms": version,
         "events": found.events.select_related("by"),
         "vms": visible(user, vms_of(found).select_related("host")),
         "values": [(one.shown, found.values.get(one.name)) for one in Field.all_of(version.fields)],
