@@ -18,9 +18,9 @@ from api.pages import Pieces
 from api.rights import require
 from api.schemas import In, Key, Problem
 from selfservice import asking, deciding, offers
+from selfservice.deciding import rows
 from selfservice.models import Offer, OfferVersion, Request, RequestEvent
 from selfservice.request_forms import VALUE, ApproveForm, AskForm, RejectForm
-from selfservice.request_views import rows
 from selfservice.sizes import SIZES
 from selfservice.states import RequestState
 from selfservice.steps import vms_of

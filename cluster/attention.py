@@ -12,12 +12,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from access.models import User
 from access.rules import Person, can, visible
 from cluster.figures import ANSWERED, WRONG_CLOCK, Look, PoolUse, look
 from hosts.models import RENEW_BEFORE, Host
 from hosts.states import HostState, Transport
 from jobs.models import Job
 from jobs.states import State
+from selfservice.deciding import undecided
 from storage.models import PoolOnHost
 from ui import text
 from vms.models import Vm
@@ -272,6 +274,29 @@ def unfinished_hosts() -> Iterator[Item]:
         yield Item("info", "server-2", _("more hosts are not added yet"), "", reverse("hosts:index"), _("See"))
 
 
+def requests_wait(user: Person) -> Iterator[Item]:
+    """For those who may decide them."""
+    if not isinstance(user, User) or not can(user, "selfservice.decide"):
+        return
+    waiting = list(undecided(user)[:MANY])
+    if not waiting:
+        return
+    late = [one for one in waiting if one.escalated_at is not None]
+    words = ngettext("%(n)s request waits to be decided", "%(n)s requests wait to be decided", len(waiting))
+    names = ", ".join(dict.fromkeys(one.asker.username for one in late or waiting))
+    why = _("nobody has answered %(names)s in time") if late else _("asked by %(names)s")
+    title, since = words % {"n": len(waiting)}, min(one.asked_at for one in late or waiting)
+    yield Item(
+        "warn" if late else "info",
+        "inbox",
+        title,
+        why % {"names": names},
+        reverse("selfservice:inbox"),
+        _("Decide"),
+        since,
+    )
+
+
 ALWAYS: list[Callable[[], Iterator[Item]]] = [
     jobs_wait,
     duplicates,
@@ -285,7 +310,7 @@ ORDER = {"bad": 0, "warn": 1, "info": 2}
 
 def attention(user: Person, seen: Look | None = None) -> list[Item]:
     """All items for this person; `seen` if it was looked already."""
-    items = list(failed_jobs(user))
+    items = [*failed_jobs(user), *requests_wait(user)]
     if not can(user, "hosts.view"):
         return items
     hosts, uses = seen or look()

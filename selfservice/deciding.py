@@ -6,11 +6,12 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from access.models import User
-from access.rules import can, everywhere
+from access.rules import can, everywhere, visible
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from selfservice import naming, quotas
@@ -22,8 +23,21 @@ from selfservice.steps import change, lease, locked, made, not_possible, note
 from ui import text
 from ui.text import Text
 
+PARTS = ("asker", "group", "version__offer", "decided_by")
 CHANGEABLE = ("count", *SIZES, "lease_days")  # by who approves
 S = RequestState
+
+
+def rows() -> QuerySet[Request]:
+    return Request.objects.select_related(*PARTS).defer("version__offer__picture", "version__offer__text")
+
+
+def undecided(user: User) -> QuerySet[Request]:
+    """What this person may decide, oldest first, those that nobody answered in time before all."""
+    found = visible(user, rows().filter(state=RequestState.PENDING), "selfservice.decide")
+    if not everywhere(user, "vms.create"):
+        found = found.exclude(asker=user)
+    return found.order_by(F("escalated_at").asc(nulls_last=True), "pk")
 
 
 def held(request: Request, state: RequestState) -> Request:

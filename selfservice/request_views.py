@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from access.rules import PersonRequest, can, everywhere, find, permission_required, visible
 from jobs.errors import Refused
 from selfservice import deciding, quotas
+from selfservice.deciding import rows, undecided
 from selfservice.first_boot import Field
 from selfservice.models import Request
 from selfservice.request_forms import ApproveForm, RejectForm
@@ -23,20 +24,7 @@ from ui.forms import add_refusal, number_in, posted
 from ui.htmx import done_response, is_piece, note_response, render_dialog
 
 PER_PAGE = 50
-PARTS = ("asker", "group", "version__offer", "decided_by")
 MOST_AT_ONCE = 200
-
-
-def rows() -> QuerySet[Request]:
-    return Request.objects.select_related(*PARTS).defer("version__offer__picture", "version__offer__text")
-
-
-def undecided(request: PersonRequest) -> QuerySet[Request]:
-    """What this person may decide, oldest first, those that nobody answered in time before all."""
-    found = visible(request.user, rows().filter(state=RequestState.PENDING), "selfservice.decide")
-    if not everywhere(request.user, "vms.create"):
-        found = found.exclude(asker=request.user)
-    return found.order_by(F("escalated_at").asc(nulls_last=True), "pk")
 
 
 def shell(request: PersonRequest, tab: str) -> dict[str, Any]:
@@ -47,7 +35,7 @@ def shell(request: PersonRequest, tab: str) -> dict[str, Any]:
         "can_decide": can(request.user, "selfservice.decide"),
         "can_ask": can(request.user, "selfservice.ask"),
         "sees_others": everywhere(request.user, "selfservice.view") or others.exists(),
-        "waiting": undecided(request).count() if can(request.user, "selfservice.decide") else 0,
+        "waiting": undecided(request.user).count() if can(request.user, "selfservice.decide") else 0,
     }
 
 
@@ -77,7 +65,7 @@ def others(request: PersonRequest) -> HttpResponse:
 @require_GET
 @permission_required("selfservice.decide")
 def inbox(request: PersonRequest) -> HttpResponse:
-    page = Paginator(undecided(request), PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(undecided(request.user), PER_PAGE).get_page(request.GET.get("page"))
     context = {"page": page, **shell(request, "inbox")}
     return render(request, "selfservice/_inbox.html" if is_piece(request) else "selfservice/inbox.html", context)
 
@@ -164,7 +152,7 @@ def decide(request: PersonRequest) -> HttpResponse:
     if not keys or verb not in {"approve", "reject"}:
         return note_response(request, _("Choose at least one request."), url)
     done, refusals = 0, []
-    for one in undecided(request).filter(pk__in=keys):
+    for one in undecided(request.user).filter(pk__in=keys):
         try:
             if verb == "approve":
                 deciding.approve(one, request.user, why=why)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from access.models import Role, User
 from access.rules import visible
 from audit.models import Entry
+from cluster.attention import requests_wait
 from jobs.errors import Refused
 from jobs.models import Job
 from selfservice import asking, deciding, offers, quotas
@@ -19,6 +20,7 @@ from selfservice.steps import change
 from selfservice.usage import usage_of
 from tests.factories import GIB, give, make_group, make_user
 from tests.selfservice.kit import WISH, ask, change_offer, make_offer
+from tests.selfservice.test_quotas import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -199,12 +201,53 @@ def test_unanswered_ones_are_marked_once(admin: User, lab_user: User, approver: 
     old, new, decided = (ask(lab_user, offer) for _each in range(3))
     deciding.approve(decided, approver)
     Request.objects.exclude(pk=new.pk).update(asked_at=timezone.now() - timedelta(hours=3))
+    assert [item.tone for item in requests_wait(approver)] == ["info"]
     assert deciding.escalate() == 1
+    (item,) = requests_wait(approver)
+    assert (item.tone, item.title) == ("warn", "2 requests wait to be decided")
+    assert item.why == "nobody has answered lena in time"
+    assert list(requests_wait(lab_user)) == []
+    assert list(deciding.undecided(approver)) == [old, new], "what waits longest is first"
     assert deciding.escalate() == 0
     old.refresh_from_db()
     assert old.escalated_at is not None
     assert (old.state, steps_of(old)) == (RequestState.PENDING, ["asked", "escalated"])
     deciding.approve(old, approver)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("wishes", [4, pytest.param(20, marks=pytest.mark.postgres, id="on-postgresql")])
+def test_many_at_once_and_a_decision_at_the_same_time(wishes: int, admin: User, lab_user: User) -> None:
+    """What is taken is within the quota; of two who decide at once, one does; nothing stays reserved for nothing."""
+    offer, petra = make_offer(admin), make_user("petra", Role.APPROVER)
+    quotas.set_limits(lab_user, {"vms": 6, "vcpus": 5})
+
+    def wish() -> int:
+        taken = 0
+        for _each in range(wishes):
+            try:
+                ask(lab_user, offer)
+            except Refused:
+                continue
+            taken += 1
+        return taken
+
+    assert sum(at_once(*[wish] * 6)) == Request.objects.count() == 5  # type: ignore[arg-type]
+    one, two = Request.objects.order_by("pk")[:2]
+    results = at_once(
+        lambda: deciding.approve(one, petra),
+        lambda: deciding.approve(one, admin),
+        lambda: deciding.reject(one, admin, "no"),
+        lambda: deciding.withdraw(two, lab_user),
+        lambda: deciding.reject(two, petra, "no"),
+    )
+    assert sorted(isinstance(result, Request) for result in results) == [False] * 3 + [True] * 2
+    one.refresh_from_db()
+    two.refresh_from_db()
+    still = 3 + (one.state == RequestState.APPROVED)
+    assert two.state in {RequestState.WITHDRAWN, RequestState.REJECTED}
+    assert usage_of(lab_user).vms == Reservation.objects.filter(released_at=None).count() == still
+    assert Job.objects.filter(operation="selfservice.build").count() == (one.state == RequestState.APPROVED)
 
 
 def test_changing_an_offer_changes_no_request(admin: User, lab_user: User) -> None:
