@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class AccessConfig(AppConfig):
@@ -8,3 +8,7 @@ class AccessConfig(AppConfig):
         from access import outside
 
         outside.check_settings()
+        if apps.is_installed("allauth.mfa"):
+            from access import factors
+
+            factors.listen()

@@ -3,12 +3,14 @@
 It holds for web sessions. API tokens were made by a person who had nothing left to do, and stay as they are.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from access.models import User
+from access.models import RequiredFactor, Role, User
+from access.rights import rights_of
 from ui.text import Text
 
 # These work all the same: leaving, and what any page loads.
@@ -21,15 +23,32 @@ class Duty(NamedTuple):
     words: Text
 
 
-def duty_of(user: User) -> Duty | None:
-    """The first one. Costs no query."""
+FACTOR_PAGES = frozenset({"mfa_activate_totp", "mfa_add_webauthn", "account_reauthenticate"})
+
+
+def required_roles() -> frozenset[str]:
+    return frozenset(RequiredFactor.objects.values_list("role", flat=True))
+
+
+def roles_of(user: User) -> set[str]:
+    """The own role, and what was given on everything."""
+    given = {one.role for one in rights_of(user).given if one.vm is None and one.group is None and one.pool is None}
+    return given | {Role.ADMINISTRATOR.value if user.is_superuser else user.role}
+
+
+def duty_of(user: User, required: Iterable[str] | None = None) -> Duty | None:
+    """The first one. required: the roles that need a second factor, if they are known already."""
     if user.must_change_password and user.has_usable_password():
         return Duty("access:password", frozenset(), _("Change the password you were given first."))
+    if not user.has_second_factor:
+        roles = required_roles() if required is None else frozenset(required)
+        if roles and roles & roles_of(user):
+            return Duty("mfa_index", FACTOR_PAGES, _("Set up a second factor first."))
     return None
 
 
-def has_none(user: User) -> bool:
-    return duty_of(user) is None
+def has_none(user: User, required: Iterable[str] | None = None) -> bool:
+    return duty_of(user, required) is None
 
 
 def may_open(duty: Duty, name: str) -> bool:

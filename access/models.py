@@ -28,6 +28,7 @@ class User(AbstractUser):
 
     role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.USER)
     theme = models.CharField(_("theme"), max_length=5, default="auto")
+    has_second_factor = models.BooleanField(default=False)  # as allauth's authenticators say: access.factors
     must_change_password = models.BooleanField(default=False)  # somebody else has set it: access.duties
 
     reach = Reach("people.view", owner="pk")
@@ -170,6 +171,15 @@ class ApiToken(models.Model):
         if token.last_used_at is None or (now - token.last_used_at).total_seconds() > 60:
             cls.objects.filter(pk=token.pk).update(last_used_at=now)
         return token.user
+
+
+class RequiredFactor(models.Model):
+    """A role whose people need a second factor."""
+
+    role = models.CharField(_("role"), max_length=20, choices=Role.choices, unique=True)
+
+    def __str__(self) -> str:
+        return str(self.get_role_display())
 
 
 class DirectoryEntry(models.Model):

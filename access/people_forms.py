@@ -81,6 +81,15 @@ class InvitationForm(forms.Form):
         return {name: self.cleaned_data[name] for name in ("username", "email", "role", "group")}
 
 
+class RequiredFactorsForm(forms.Form):
+    roles = forms.MultipleChoiceField(
+        label=gettext_lazy("Roles"),
+        choices=Role.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+
 class JoinForm(forms.Form):
     username = forms.CharField(
         label=gettext_lazy("Username"),

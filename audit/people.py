@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from access.models import ApiToken, Invitation, User
-from access.signals import joined, refused
+from access.signals import factor_changed, joined, refused
 from access.ways import how
 from audit import origin
 from audit.entries import record
@@ -27,6 +27,7 @@ def listen() -> None:
     user_login_failed.connect(login_failed, dispatch_uid="audit")
     refused.connect(not_let_in, dispatch_uid="audit")
     joined.connect(has_joined, dispatch_uid="audit")
+    factor_changed.connect(changed_factor, dispatch_uid="audit")
     if apps.is_installed("axes"):
         from axes.signals import user_locked_out
 
@@ -50,6 +51,10 @@ def has_joined(sender: Any, user: User, invitation: Invitation, **more: Any) -> 
     record("access.invitation_used", by=user, on=invitation)
 
 
+def changed_factor(sender: Any, user: User, kind: str, is_new: bool, **more: Any) -> None:
+    record("access.factor_added" if is_new else "access.factor_removed", on=user, details={"kind": kind})
+
+
 def login_failed(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **more: Any) -> None:
     """A name that nobody has is not written down: it may be a password that went into the wrong field.
 
@@ -60,10 +65,12 @@ def login_failed(sender: Any, credentials: dict[str, Any], request: HttpRequest 
         return
     asked = getattr(request, "user", None)
     if isinstance(asked, User):
-        record("access.password_asked", by=asked, on=asked, result=Result.FAILED, reason=_("Wrong password."))
+        wrong = _("Wrong second factor.") if credentials.get("factor") else _("Wrong password.")
+        record("access.password_asked", by=asked, on=asked, result=Result.FAILED, reason=wrong)
         return
     person = _of_name(credentials.get("username"))
     reason = _("Wrong password.") if person else _("Nobody has this name.")
+    reason = _("Wrong second factor.") if credentials.get("factor") else reason
     record("access.login", by=person, on=person, result=Result.FAILED, reason=reason)
 
 

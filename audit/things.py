@@ -43,6 +43,7 @@ KINDS = {
     "membership": Kind("access.Membership", _("membership")),
     "grant": Kind("access.Grant", _("grant")),
     "token": Kind("access.ApiToken", _("API token")),
+    "required-factor": Kind("access.RequiredFactor", _("required second factor")),
     "invitation": Kind("access.Invitation", _("invitation")),
     "ssh-key": Kind("access.SshKey", _("SSH key")),
     "quota": Kind("selfservice.Quota", _("quota")),

@@ -200,6 +200,20 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_UNIQUE_EMAIL = False
 ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
+MFA_ADAPTER = "access.factors.Adapter"
+MFA_FORMS = {
+    "authenticate": "access.factor_forms.CodeForm",
+    "authenticate_webauthn": "access.factor_forms.PasskeyForm",
+    "reauthenticate": "access.factor_forms.CodeAgainForm",
+    "reauthenticate_webauthn": "access.factor_forms.PasskeyAgainForm",
+    "activate_totp": "access.factor_forms.AppForm",
+    "add_webauthn": "access.factor_forms.NewPasskeyForm",
+}
+ACCOUNT_FORMS = {"reauthenticate": "access.factor_forms.PasswordAgainForm"}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "Drover"
 SOCIALACCOUNT_ADAPTER = "access.oidc.Adapter"
 SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
 

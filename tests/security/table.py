@@ -8,7 +8,7 @@ from tests.security.world import World
 
 # Who may. Who is not in the first set is told that there is nothing (404), but those of the second see it and may not
 # change it (403). Nobody without a login gets further than to it.
-OFF, OPEN, LOGIN, OWN, USE, CHANGE, MOVE = "off", "open", "login", "own", "use", "change", "move"
+OFF, STEP, OPEN, LOGIN, OWN, USE, CHANGE, MOVE = "off", "step", "open", "login", "own", "use", "change", "move"
 LOOK, OPERATOR, ADMIN = "look", "operator", "admin"
 ASK, WISH, TAKE_BACK, GO_ON, DECIDE, INBOX = "ask", "wish", "take back", "go on", "decide", "inbox"
 CATALOGUE, OFFER = "catalogue", "offer"
@@ -21,6 +21,7 @@ THEIRS = frozenset({"owner", "manager"})
 ALLOWED: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     OFF: (frozenset(), frozenset()),  # not configured: for nobody
     OPEN: (ALL | {"anonymous"}, frozenset()),
+    STEP: (ALL | {"anonymous"}, frozenset()),  # a step of signing in: the others are sent where they belong
     LOGIN: (ALL, frozenset()),
     OWN: (READERS | THEIRS, frozenset()),  # the owner's own VM, which is in the manager's group
     USE: (OPERATORS | THEIRS, frozenset({"auditor"})),
@@ -102,6 +103,19 @@ TABLE: dict[str, Row] = {
     "cluster:jsi18n": Row(LOGIN, GET),
     "access:login": Row(OPEN, BOTH),
     "account_login": Row(OPEN, BOTH),  # the same, by the name allauth knows
+    "mfa_authenticate": Row(STEP, ANY),
+    "account_reauthenticate": Row(LOGIN, ANY),
+    "mfa_reauthenticate": Row(LOGIN, ANY),
+    "mfa_reauthenticate_webauthn": Row(LOGIN, ANY),
+    "mfa_index": Row(LOGIN, GET),
+    "mfa_activate_totp": Row(LOGIN, ANY),
+    "mfa_deactivate_totp": Row(LOGIN, ANY),
+    "mfa_add_webauthn": Row(LOGIN, ANY),
+    "mfa_remove_webauthn": Row(LOGIN, ANY, ("=1",)),
+    "mfa_view_recovery_codes": Row(LOGIN, ANY),
+    "mfa_generate_recovery_codes": Row(LOGIN, ANY),
+    "access:required_factors": Row(GIVE, BOTH),
+    "access:drop_factors": one(GIVE, POST, "person.pk"),
     "access:oidc": Row(OFF, POST),
     "access:oidc_callback": Row(OFF, GET),
     "access:logout": Row(LOGIN, POST),
