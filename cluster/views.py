@@ -30,6 +30,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "items": attention(request.user, seen),
         "new_vm": address("vms:create", request.user, "vms.create"),
+        "offers": address("selfservice:offers", request.user, "selfservice.ask"),
         "add_host": address("hosts:add", request.user, "hosts.manage"),
         **figures(request.user, seen),
     }

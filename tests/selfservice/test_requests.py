@@ -11,6 +11,7 @@ from access.models import Role, User
 from access.rules import visible
 from audit.models import Entry
 from cluster.attention import requests_wait
+from cluster.consumers import may_watch
 from jobs.errors import Refused
 from jobs.models import Job
 from selfservice import asking, deciding, offers, quotas
@@ -284,3 +285,12 @@ def test_who_may_ask(admin: User, lab_user: User) -> None:
     assert of(auditor) == []
     assert of(admin) == ["for a group", "for all", "for lena"]
     assert RequestEvent.objects.count() == 0
+
+
+def test_who_hears_of_a_request(admin: User, lab_user: User, approver: User) -> None:
+    request = ask(lab_user, make_offer(admin))
+    topics = {f"request.{request.pk}", "requests", "offers"}
+    for person in (lab_user, approver, admin):
+        assert may_watch(person, topics) == topics
+    assert may_watch(make_user("max"), topics) == {"requests", "offers"}, "that something changed, not what"
+    assert may_watch(make_user("mia"), {"request.0", f"request.{10**17}"}) == set()
