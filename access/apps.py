@@ -5,9 +5,10 @@ class AccessConfig(AppConfig):
     name = "access"
 
     def ready(self) -> None:
-        from access import outside
+        from access import outside, sessions
 
         outside.check_settings()
+        sessions.listen()
         if apps.is_installed("allauth.mfa"):
             from access import factors
 

@@ -18,6 +18,7 @@ from access.people_forms import InvitationForm, JoinForm
 from access.people_views import PER_PAGE, count_of_tabs
 from access.rules import PersonRequest, can, permission_required
 from access.signals import joined
+from access.ways import WAY
 from ui.forms import add_refusal, posted
 from ui.htmx import done_response, is_piece, render_dialog
 
@@ -79,6 +80,7 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
             add_refusal(form, denied)
         else:
             joined.send(sender=Invitation, user=person, invitation=invitation)
+            request.session[WAY] = "invitation"
             login(request, person, backend="django.contrib.auth.backends.ModelBackend")
             return redirect("cluster:overview")
     context = {"form": form, "invitation": invitation, "is_known": request.user.is_authenticated}

@@ -220,6 +220,36 @@ class Invitation(models.Model):
         return self.used_at is None and self.expires_at > timezone.now()
 
 
+class WebSession(models.Model):
+    """A login by a browser: where it came from. The session itself is Django's, and may be over (access.sessions)."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="web_sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    address = models.CharField(max_length=45, blank=True)
+    agent = models.CharField(max_length=300, blank=True)
+    way = models.CharField(max_length=20, blank=True)
+    began_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.address} {browser_of(self.agent)}".strip()
+
+    @property
+    def browser(self) -> str:
+        return browser_of(self.agent)
+
+
+def browser_of(agent: str) -> str:
+    """ "Firefox, Linux", as far as a browser says it."""
+    browsers = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrom", "Chrome"), ("Safari", "Safari"))
+    systems = ("Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux")
+    name = next((name for sign, name in browsers if sign in agent), "")
+    system = next((system for system in systems if system in agent), "")
+    return ", ".join(one for one in (name, system) if one) or agent[:40]
+
+
 class SshKey(models.Model):
     """A public key of a person: what Drover puts into the VMs they ask for."""
 

@@ -4,4 +4,5 @@ from django.dispatch import Signal
 
 joined = Signal()  # user, invitation: somebody came by an invitation
 factor_changed = Signal()  # user, kind (totp, webauthn, recovery_codes), is_new: set up, or removed
+session_ended = Signal()  # user, session: their own, from another browser
 refused = Signal()  # request, user (or None), reason: a login that another side or a setting did not let through

@@ -14,6 +14,8 @@ urlpatterns = [
         views.ChangePassword.as_view(),
         name="password",
     ),
+    path("profile/sessions/<int:pk>/end", views.end_session, name="end_session"),
+    path("profile/sessions/end-others", views.end_other_sessions, name="end_other_sessions"),
     path("profile/tokens/new", views.make_token, name="make_token"),
     path("profile/tokens/<int:pk>/revoke", views.revoke_token, name="revoke_token"),
     path("profile/ssh-keys/add", views.add_ssh_keys, name="add_ssh_keys"),

@@ -1,5 +1,6 @@
 """A person's own page: theme, password, API tokens."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +11,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from access import ssh_keys
+from access import sessions, ssh_keys
 from access.forms import ChangePasswordForm, SshKeysForm, ThemeForm, TokenForm
-from access.models import ApiToken, SshKey, User
+from access.models import ApiToken, SshKey, User, WebSession
 from access.people import Denied
 from access.rules import PersonRequest
+from access.signals import session_ended
 from ui.forms import add_refusal, posted
 from ui.htmx import done_response, render_dialog, safe_next
 
@@ -44,6 +47,12 @@ class ChangePassword(PasswordChangeView):
     def get_template_names(self) -> list[str]:
         return ["access/first_password.html" if self.is_first else "access/password.html"]
 
+    def form_valid(self, form: Any) -> HttpResponse:
+        old = self.request.session.session_key
+        response = super().form_valid(form)
+        sessions.moved(old, self.request.session.session_key)
+        return response
+
     def get_success_url(self) -> str:
         return reverse("cluster:overview" if self.is_first else "access:profile")
 
@@ -61,6 +70,7 @@ def set_theme(request: PersonRequest) -> HttpResponse:
 def profile(request: PersonRequest) -> HttpResponse:
     tokens = ApiToken.objects.filter(user=request.user).order_by("-id")
     context = {"tokens": tokens, "now": timezone.now(), "ssh_keys": request.user.ssh_keys.all()}
+    context |= {"sessions": sessions.open_of(request.user), "this_session": request.session.session_key}
     return render(request, "access/profile.html", context)
 
 
@@ -98,6 +108,29 @@ def add_ssh_keys(request: PersonRequest) -> HttpResponse:
             return done_response(request, reverse("access:profile"), words % counts)
     status = 422 if form.is_bound else 200
     return render_dialog(request, "access/_ssh_keys_dialog.html", {"form": form}, status=status)
+
+
+@require_POST
+def end_session(request: PersonRequest, pk: int) -> HttpResponse:
+    """One of one's own; the one this comes from is ended by logging out."""
+    here = request.session.session_key
+    row = get_object_or_404(WebSession.objects.exclude(session_key=here), pk=pk, user=request.user)
+    return _ended(request, [row])
+
+
+@require_POST
+def end_other_sessions(request: PersonRequest) -> HttpResponse:
+    here = request.session.session_key
+    return _ended(request, WebSession.objects.filter(user=request.user).exclude(session_key=here))
+
+
+def _ended(request: PersonRequest, rows: Iterable[WebSession]) -> HttpResponse:
+    rows = list(rows)
+    for row in rows:
+        session_ended.send(sender=WebSession, user=request.user, session=row)
+    sessions.end(rows)
+    words = ngettext("%(n)s session is ended.", "%(n)s sessions are ended.", len(rows)) % {"n": len(rows)}
+    return done_response(request, reverse("access:profile"), words)
 
 
 @require_POST

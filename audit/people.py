@@ -7,8 +7,8 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from access.models import ApiToken, Invitation, User
-from access.signals import factor_changed, joined, refused
+from access.models import ApiToken, Invitation, User, WebSession
+from access.signals import factor_changed, joined, refused, session_ended
 from access.ways import how
 from audit import origin
 from audit.entries import record
@@ -27,6 +27,7 @@ def listen() -> None:
     user_login_failed.connect(login_failed, dispatch_uid="audit")
     refused.connect(not_let_in, dispatch_uid="audit")
     joined.connect(has_joined, dispatch_uid="audit")
+    session_ended.connect(ended, dispatch_uid="audit")
     factor_changed.connect(changed_factor, dispatch_uid="audit")
     if apps.is_installed("axes"):
         from axes.signals import user_locked_out
@@ -53,6 +54,10 @@ def has_joined(sender: Any, user: User, invitation: Invitation, **more: Any) -> 
 
 def changed_factor(sender: Any, user: User, kind: str, is_new: bool, **more: Any) -> None:
     record("access.factor_added" if is_new else "access.factor_removed", on=user, details={"kind": kind})
+
+
+def ended(sender: Any, user: User, session: WebSession, **more: Any) -> None:
+    record("access.session_ended", on=user, details={"from": session.address, "browser": session.browser})
 
 
 def login_failed(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **more: Any) -> None:

@@ -122,6 +122,8 @@ TABLE: dict[str, Row] = {
     "access:profile": Row(LOGIN, GET),
     "access:theme": Row(LOGIN, POST),
     "access:password": Row(LOGIN, ANY),
+    "access:end_session": Row(LOGIN, POST, ("session.pk",), only=frozenset({"owner"})),
+    "access:end_other_sessions": Row(LOGIN, POST),
     "access:make_token": Row(LOGIN, BOTH),
     "access:revoke_token": Row(LOGIN, POST, ("token.pk",), only=frozenset({"owner"})),
     "access:add_ssh_keys": Row(LOGIN, BOTH),

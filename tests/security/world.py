@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from django.test import Client
 
 from access import invitations
-from access.models import ApiToken, Grant, Group, Invitation, Role, SshKey, User
+from access.models import ApiToken, Grant, Group, Invitation, Role, SshKey, User, WebSession
 from audit.models import Entry
 from hosts.models import Host, Network
 from jobs.models import Job
@@ -59,6 +59,7 @@ class World:
     wish: Request
     invitation: Invitation
     secret: str  # of the invitation
+    session: WebSession  # another browser of the owner's
 
     @property
     def person(self) -> User:
@@ -98,6 +99,7 @@ def make_world() -> World:
     invitation, secret = invitations.make(users["administrator"], {"role": Role.USER}, days=7)
     offer = make_offer(users["administrator"], pool=pool, picture=b"RIFF")
     wish = ask(users["owner"], offer, group=group, pattern="db")
+    Client().force_login(users["owner"])
     many = (
         host,
         other,
@@ -119,6 +121,7 @@ def make_world() -> World:
         wish,
         invitation,
         secret,
+        WebSession.objects.get(user=users["owner"]),
     )
     return World(users, *many)
 
