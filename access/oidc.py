@@ -7,6 +7,7 @@ and no name leads to a person who is there already.
 from typing import Any
 
 from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.socialaccount import providers
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
 from allauth.socialaccount.providers.base import AuthError, AuthProcess
@@ -81,6 +82,9 @@ class Adapter(DefaultSocialAccountAdapter):
         sociallogin.save(request)
         _take_over(sociallogin)
         return person
+
+
+providers.registry.register(Provider)
 
 
 def _take_over(sociallogin: SocialLogin) -> None:

@@ -43,6 +43,9 @@ def is_fresh(request: HttpRequest) -> bool:
 class Adapter(DefaultAccountAdapter):
     """allauth's account side, with what Drover has of its own."""
 
+    def get_login_stages(self) -> list[str]:
+        return ["access.stages.SecondFactor"]
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 

@@ -49,7 +49,6 @@ INSTALLED_APPS = [
 # Processes without pages (Procfile) leave out what only pages need: memory.
 if env_bool("DROVER_PAGES", default=True):
     INSTALLED_APPS += ["ninja", "axes", "allauth.account", "allauth.mfa", "allauth.socialaccount"]
-    INSTALLED_APPS += ["allauth.socialaccount.providers.openid_connect"]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -224,7 +223,6 @@ OIDC_ROLES = env_pairs("DROVER_OIDC_ROLES")
 OIDC_GROUPS = env_pairs("DROVER_OIDC_GROUPS")
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {
     "openid_connect": {
-        "provider_class": "access.oidc.Provider",
         "OAUTH_PKCE_ENABLED": True,
         "SCOPE": (env_str("DROVER_OIDC_SCOPES") or "openid profile email").split(),
         "APPS": oidc_apps(
