@@ -25,12 +25,8 @@ SHOWN_NAMES = 6
 
 
 def cards(rows: list[tuple[Offer, OfferVersion]]) -> list[dict[str, Any]]:
-    return [{"offer": offer, "version": version, "is_ready": ready_to(version)} for offer, version in rows]
-
-
-def ready_to(version: OfferVersion) -> bool:
-    """Whether VMs of it can be made: its image and its pool are there."""
-    return version.pool is not None and offers.image_of(version) is not None
+    usable = offers.usable(version for _offer, version in rows)
+    return [{"offer": offer, "version": version, "is_ready": version.pk in usable} for offer, version in rows]
 
 
 @require_GET
@@ -76,7 +72,7 @@ def ask(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 def page(offer: Offer, version: OfferVersion) -> dict[str, Any]:
-    return {"offer": offer, "text": rendered(offer.text), "is_ready": ready_to(version)}
+    return {"offer": offer, "text": rendered(offer.text), "is_ready": version.pk in offers.usable([version])}
 
 
 @require_POST

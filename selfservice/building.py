@@ -6,6 +6,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from jobs.errors import Refused
+from jobs.models import Job
+from jobs.states import ACTIVE
 from selfservice import first_boot, naming, offers, quotas
 from selfservice.models import Request, Reservation
 from vms import creation
@@ -27,12 +29,17 @@ class PatternedVms(NewVms):
 
 def missing(request: Request) -> list[Reservation]:
     """Reservations without a VM. A half-made VM whose job has ended and could not tidy up is no VM of theirs."""
-    found = list(request.reservations.filter(released_at=None).select_related("vm__job"))
+    found = list(request.reservations.filter(released_at=None).select_related("vm"))
     for one in found:
-        if one.vm is not None and one.vm.observed_state == VmState.CREATING:
+        if one.vm is not None and one.vm.observed_state == VmState.CREATING and not _is_being_made(one.vm):
             Reservation.objects.filter(pk=one.pk).update(vm=None)
             one.vm = None
     return [one for one in found if one.vm is None]
+
+
+def _is_being_made(vm: Vm) -> bool:
+    jobs = Job.objects.filter(target_kind="vm", target_key=str(vm.uuid), state__in=ACTIVE)
+    return jobs.exists()
 
 
 def finished(request: Request) -> list[Reservation]:
@@ -56,7 +63,6 @@ def wish_of(request: Request) -> PatternedVms:
         several=request.count,
         count=count,
         owner=request.asker_id,
-        description=request.reason[:1000],
         image=image.pk,
         pool=version.pool.pk,
         disk_bytes=request.disk_bytes,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, F
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
@@ -12,7 +12,6 @@ from access.rules import PersonRequest, can, permission_required
 from hosts.models import Host
 from jobs.errors import Refused
 from selfservice import offers
-from selfservice.ask_views import ready_to
 from selfservice.markdown import rendered
 from selfservice.models import Offer, OfferVersion, Request
 from selfservice.offer_forms import OfferForm
@@ -29,12 +28,15 @@ from vms.create_form import usable_pools
 def everything(request: PersonRequest) -> HttpResponse:
     """Also those that are archived."""
     rows = offers.with_latest(
-        Offer.objects.order_by("archived_at", "position", "name").prefetch_related("groups", "people")
+        Offer.objects.order_by(F("archived_at").asc(nulls_first=True), "position", "name").prefetch_related(
+            "groups", "people"
+        )
     )
+    usable = offers.usable(version for _offer, version in rows)
     open_ = Request.objects.exclude(state__in=OVER).order_by().values("version__offer").annotate(n=Count("pk"))
     asked = {row["version__offer"]: row["n"] for row in open_}
     context = {
-        "rows": [(offer, version, asked.get(offer.pk, 0), ready_to(version)) for offer, version in rows],
+        "rows": [(offer, version, asked.get(offer.pk, 0), version.pk in usable) for offer, version in rows],
         "can_offer": can(request.user, "selfservice.offer"),
     }
     return render(
@@ -79,7 +81,7 @@ def detail(request: PersonRequest, pk: int) -> HttpResponse:
         "terms": version,
         "text": rendered(offer.text),
         "history": history(offer),
-        "is_ready": ready_to(version),
+        "is_ready": version.pk in offers.usable([version]),
         "image": offers.image_of(version),
         "can_offer": can(request.user, "selfservice.offer"),
     }

@@ -1,5 +1,6 @@
 """Offers: who may ask for which, how they are made and changed, and how they look."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
@@ -55,6 +56,17 @@ def image_of(version: OfferVersion) -> Image | None:
     if not version.is_pinned:
         return images.latest(version.family)
     return version.image if version.image is not None and version.image.is_ready else None
+
+
+def usable(versions: Iterable[OfferVersion]) -> set[int]:
+    """Of which of these VMs can be made: image and pool are there. One query."""
+    latest = images.latest_of_each()
+    return {
+        version.pk
+        for version in versions
+        if version.pool_id is not None
+        and (version.image is not None and version.image.is_ready if version.is_pinned else version.family in latest)
+    }
 
 
 @transaction.atomic

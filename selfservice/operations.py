@@ -56,13 +56,13 @@ class BuildRequest(Operation):
         """The state, the VMs' rows and the list of parts in one transaction: a repeated run finds all or nothing."""
         run.progress(2, _("Choosing the places"))
         try:
-            wish = building.wish_of(self.target)
-            references = building.ready(wish)
+            wish = building.wish_of(self.target) if building.missing(self.target) else None
+            references = building.ready(wish) if wish else []
             with transaction.atomic():
                 row = locked(self.target)
                 if row.state != S.BUILDING:
                     change(row, S.BUILDING, Step.BEGUN, by=None)
-                run.keep(parts=building.rows(row, wish, references))
+                run.keep(parts=building.rows(row, wish, references) if wish else [])
         except Refused as refused:
             run.keep(why=building.plain(refused))
             raise Failed(building.plain(refused), str(refused.message)) from refused

@@ -7,12 +7,13 @@ import pytest
 from access.models import User
 from jobs import work
 from jobs.engine import cancel
-from jobs.models import Job
+from jobs.models import Job, JobLock
 from jobs.states import State
 from selfservice import building, deciding, quotas
 from selfservice.models import Request, Reservation
 from selfservice.operations import BuildRequest
 from selfservice.states import RequestState, Step
+from selfservice.steps import change
 from selfservice.usage import usage_of
 from storage.models import Image, ImageState, Pool
 from tests.factories import GIB, make_group, make_network, make_vm
@@ -138,3 +139,20 @@ def test_stopped(admin: User, lab_user: User, offer: Any) -> None:
     assert request.state == RequestState.FAILED
     assert request.events.get(step=Step.FAILED).why == "Somebody stopped it."
     assert BuildRequest.refusal(admin, request) is not None, "only approving asks for it"
+
+
+def test_nothing_is_missing_when_it_is_tried_again(admin: User, lab_user: User, offer: Any) -> None:
+    """The build was given up while its VM was still being made, and it came after all."""
+    request = ask(lab_user, offer, disk_bytes=8 * MIB)
+    job = deciding.approve(request, admin).job
+    assert job is not None
+    work.run(job.pk)
+    assert building.missing(request) == [], "its job has not ended"
+    change(request, RequestState.FAILED, Step.FAILED, by=None)
+    Vm.objects.update(observed_state=VmState.RUNNING)
+    Job.objects.update(state=State.SUCCEEDED)
+    JobLock.objects.all().delete()
+    deciding.retry(request, lab_user)
+    assert built(request).state == RequestState.READY
+    assert (Vm.objects.count(), usage_of(lab_user).vms) == (1, 1)
+    assert not Reservation.objects.filter(released_at=None).exists()
