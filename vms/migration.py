@@ -129,6 +129,11 @@ class MigrateVm(VmOperation):
             raise Refused(_("%(host)s, where the VM is, does not answer.") % {"host": vm.host})
         if here == GONE or (here == OFF) != (self.mode == OFFLINE):
             raise Refused(_("%(vm)s is no longer as it was shown: %(state)s.") % {"vm": vm, "state": here})
+        if self.mode != OFFLINE and virt_migration.sample(vm.host.target, str(vm.uuid)) is not None:
+            raise Refused(
+                _("%(vm)s is being moved already, by hand or by a job that was interrupted: wait until it has arrived.")
+                % {"vm": vm}
+            )
         there = virt_migration.where(destination.target, str(vm.uuid))
         if there != GONE:
             raise Refused(

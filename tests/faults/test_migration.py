@@ -7,6 +7,7 @@ import pytest
 
 from tests.clusterkit import BUSY, Cluster
 from tests.faults.truth import samples_a_second
+from virt.target import MIGRATION_KEY
 
 pytestmark = pytest.mark.lab
 SLOW = {"bandwidth_mib": 10, "auto_converge": False}
@@ -79,6 +80,25 @@ def test_time_limit_aborts(cluster: Cluster) -> None:
         job = cluster.product.wait_job(cluster.migrate(uuid, "vmhost2", timeout_s=4, bandwidth_mib=5))
         assert job["state"] == "failed"
         assert "stays on vmhost1" in job["error"]
+        assert cluster.where(uuid) == {"vmhost1": "running"}
+    finally:
+        cluster.remove(uuid)
+
+
+def test_moved_by_hand_meanwhile(cluster: Cluster) -> None:
+    uuid = cluster.create("mover-hand", host="vmhost1", user_data=BUSY)
+    peer = f"qemu+ssh://root@{cluster.lab.address('vmhost2')}/system?keyfile={MIGRATION_KEY}&no_tty=1"
+    move = f"virsh migrate --live --p2p --persistent --undefinesource --bandwidth 2 {uuid} '{peer}'"
+    try:
+        cluster.lab.ssh("vmhost1", f"nohup {move} > /root/by-hand.log 2>&1 &")
+        until = time.monotonic() + 20
+        while "Unbounded" not in cluster.lab.ssh("vmhost1", f"virsh domjobinfo {uuid}"):
+            assert time.monotonic() < until, cluster.lab.ssh("vmhost1", "cat /root/by-hand.log")
+            time.sleep(0.5)
+        job = cluster.product.wait_job(cluster.migrate(uuid, "vmhost3"))
+        assert job["state"] == "failed"
+        assert "is being moved already" in job["error"]
+        cluster.lab.ssh("vmhost1", f"virsh domjobabort {uuid}")
         assert cluster.where(uuid) == {"vmhost1": "running"}
     finally:
         cluster.remove(uuid)
