@@ -93,7 +93,7 @@ class AppForm(ActivateTOTPForm):
 
 
 class NewPasskeyForm(AddWebAuthnForm):
-    name = forms.CharField(label=_("What is it called?"), max_length=100, required=False, help_text=_("My laptop"))
+    name = forms.CharField(label=_("What is it called?"), max_length=100, required=False)
     credential = forms.JSONField(required=True, widget=forms.HiddenInput(attrs={"id": "credential"}))
 
     def clean(self) -> dict[str, Any]:

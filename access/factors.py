@@ -47,6 +47,10 @@ class Adapter(DefaultMFAAdapter):
     def _get_site_name(self) -> str:
         return "Drover"
 
+    def generate_authenticator_name(self, user: Any, type: Any) -> str:
+        number = Authenticator.objects.filter(user_id=user.pk, type=type).count() + 1
+        return _("Passkey %(n)s") % {"n": number}
+
     def get_totp_label(self, user: Any) -> str:
         return str(user.username)
 

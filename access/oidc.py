@@ -59,9 +59,11 @@ class Adapter(DefaultSocialAccountAdapter):
         self, request: HttpRequest, provider: Any, error: Any = None, exception: Any = None, extra_context: Any = None
     ) -> None:
         if error == AuthError.CANCELLED:
-            reason = _("%(name)s did not log you in: it was cancelled there.") % {"name": settings.OIDC_NAME}
+            reason = _("Logging in with %(name)s was cancelled there.") % {"name": settings.OIDC_NAME}
         elif exception is not None:
-            reason = _("%(name)s does not answer as it should. Try again.") % {"name": settings.OIDC_NAME}
+            reason = _("Logging in with %(name)s did not work: it does not answer as it should. Try again.") % {
+                "name": settings.OIDC_NAME
+            }
         else:
             reason = _("This login took too long or began elsewhere. Try again.")
         raise ImmediateHttpResponse(sent_back(request, reason))
@@ -112,7 +114,9 @@ def begin(request: HttpRequest) -> HttpResponseBase:
     try:
         answer = provider.redirect(request, process=AuthProcess.LOGIN, next_url=safe_next(request, "/"))
     except (RequestException, KeyError):
-        reason = _("%(name)s does not answer as it should. Try again.") % {"name": settings.OIDC_NAME}
+        reason = _("Logging in with %(name)s did not work: it does not answer as it should. Try again.") % {
+            "name": settings.OIDC_NAME
+        }
         return sent_back(request, reason)
     if not isinstance(answer, HttpResponseRedirect) or not answer.url.startswith(("https://", "http://")):
         return answer
@@ -130,6 +134,8 @@ def callback(request: HttpRequest) -> HttpResponse:
     try:
         answer: HttpResponse = OAuth2CallbackView.adapter_view(client)(request)
     except (KeyError, ValueError, AttributeError):  # an answer without what must be in it
-        reason = _("%(name)s does not answer as it should. Try again.") % {"name": settings.OIDC_NAME}
+        reason = _("Logging in with %(name)s did not work: it does not answer as it should. Try again.") % {
+            "name": settings.OIDC_NAME
+        }
         return sent_back(request, reason)
     return answer

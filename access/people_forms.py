@@ -86,7 +86,7 @@ class RequiredFactorsForm(forms.Form):
         label=gettext_lazy("Roles"),
         choices=Role.choices,
         required=False,
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
     )
 
 
