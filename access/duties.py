@@ -3,9 +3,11 @@
 It holds for web sessions. API tokens were made by a person who had nothing left to do, and stay as they are.
 """
 
+import time
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from django.db.models.signals import post_delete, post_save
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -26,8 +28,32 @@ class Duty(NamedTuple):
 FACTOR_PAGES = frozenset({"mfa_activate_totp", "mfa_add_webauthn", "account_reauthenticate"})
 
 
+class Rules:
+    """The roles that need a second factor, asked for once in some seconds: each page would ask otherwise."""
+
+    KEEP_S = 3.0
+
+    def __init__(self) -> None:
+        self._known: tuple[float, frozenset[str]] | None = None
+
+    def roles(self) -> frozenset[str]:
+        known, now = self._known, time.monotonic()
+        if known is None or now - known[0] > self.KEEP_S:
+            known = self._known = now, frozenset(RequiredFactor.objects.values_list("role", flat=True))
+        return known[1]
+
+    def forget(self, **_more: Any) -> None:
+        """In this process a changed rule counts at once."""
+        self._known = None
+
+
+rules = Rules()
+post_save.connect(rules.forget, sender=RequiredFactor, dispatch_uid="access.duties")
+post_delete.connect(rules.forget, sender=RequiredFactor, dispatch_uid="access.duties")
+
+
 def required_roles() -> frozenset[str]:
-    return frozenset(RequiredFactor.objects.values_list("role", flat=True))
+    return rules.roles()
 
 
 def roles_of(user: User) -> set[str]:

@@ -16,6 +16,7 @@ from channels.layers import channel_layers
 from django.conf import settings as django_settings
 from django.test import Client
 
+from access import duties
 from access.models import Role, User
 from hosts import onboarding
 from hosts.models import Host
@@ -40,6 +41,11 @@ def _in_memory_layer() -> None:
 def _quick_passwords(settings: Any) -> None:
     """The real hasher takes a third of a second on purpose: that would be most of the time of the fast tests."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _rules_of_this_test() -> None:
+    duties.rules.forget()
 
 
 @pytest.fixture
