@@ -125,7 +125,7 @@ def test_few_queries_however_many_hosts(admin_client: Client, db: None, django_a
         make_vm(make_host(f"host{number:02}"), f"vm{number}")
     with django_assert_max_num_queries(14):
         admin_client.get("/hosts/")
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(5):
         admin_client.get("/hosts/", headers={"HX-Request": "true"})
 
 
@@ -134,7 +134,7 @@ def test_few_queries_for_a_host_and_the_networks(
 ) -> None:
     with django_assert_max_num_queries(16):
         admin_client.get(f"/hosts/{names['host']}/")
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(10):
         admin_client.get("/hosts/networks/")
 
 
