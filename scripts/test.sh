@@ -41,7 +41,7 @@ run() {
   fi
 }
 
-# Two labs on two cores are sometimes slower than a test's patience. A few that failed may show, alone and with a new lab,
+# Three labs on two cores are sometimes slower than a test's patience. A few that failed may show, alone and with a new lab,
 # that they can pass: named in the summary, for a test that needs this wants work. What fails twice fails.
 once_more() {
   local tests
@@ -65,9 +65,9 @@ else
 fi
 run thorough "thorough" -n auto --dist worksteal || failed=1
 run processes "processes and not lab and not e2e" || failed=1
-# two at once, each with labs and a Drover of its own: most of their time is waiting. Files in the order in which they are
+# three at once, each with labs and a Drover of its own: most of their time is waiting. Files in the order in which they are
 # collected, for those that define pools come before those that find them.
-run lab "lab" -n 2 --dist loadfile --no-loadscope-reorder | tee "$work/lab.log"
+run lab "lab" -n 3 --dist loadfile --no-loadscope-reorder | tee "$work/lab.log"
 [ "${PIPESTATUS[0]}" = 0 ] || once_more || failed=1
 say "make test took $SECONDS s
 $(cat "$work/parts")"
