@@ -6,8 +6,9 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, OrderBy, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, F, OrderBy, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
 from django.http import QueryDict
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
@@ -64,6 +65,8 @@ SORTS: dict[str, F | Subquery] = {
     "owner": Subquery(User.objects.filter(pk=OuterRef("owner")).values("username")),
     "created": F("created_at"),
 }
+# not by the index of states, which SQLite would take: the rows are wanted in the order of another
+STATE = Coalesce(F("observed_state"), Value(""))
 FILTERS = {
     "state": gettext_lazy("state"),
     "host": gettext_lazy("host"),
@@ -156,7 +159,7 @@ class Listing:
         if kind == "state":
             wanted = Q()
             for value in values:
-                known = Q(observed_state=value) & (Q() if value == VmState.CREATING else ~unknown_q())
+                known = Exact(STATE, value) & (Q() if value == VmState.CREATING else ~unknown_q())
                 wanted |= unknown_q() if value == VmState.UNKNOWN else known
             return wanted
         # keys first: SQLite then goes by the index on them instead of reading all rows in the order of names
