@@ -75,7 +75,7 @@ def age(when: datetime | None, prefix: str = "") -> str | SafeString:
     """ "14 s ago" that goes on counting, the exact time on hover; a dash for never."""
     if when is None:
         return text.DASH
-    exact = timezone.localtime(when).strftime("%Y-%m-%d %H:%M:%S")
+    exact = timezone.localtime(when).replace(tzinfo=None).isoformat(" ", "seconds")
     return format_html(
         '<time datetime="{}" title="{}" data-age>{}{}</time>', when.isoformat(), exact, prefix, text.ago(when)
     )
