@@ -53,6 +53,25 @@ class Cluster:
         found: dict[str, Any] = self.product.api("GET", f"/vms/{uuid}")
         return found
 
+    def until_whole(self, within_s: float = 90) -> None:
+        """After a fault: until all hosts are up and the pool is active on them.
+
+        libvirt ends a pool whose content it could not list while the network was away: it is started, as people would.
+        """
+        until = time.monotonic() + within_s
+        while any(host["state"] != "up" for host in self.product.api("GET", "/hosts/")):
+            assert time.monotonic() < until, self.product.api("GET", "/hosts/")
+            time.sleep(0.5)
+        time.sleep(2)  # the first sweep after its return says how the pool is
+        while ended := self._hosts_without_pool():
+            assert time.monotonic() < until, ended
+            job = self.product.api("POST", f"/pools/{self.pool_id()}/actions/start", {"hosts": ended})
+            self.product.wait_job(job)
+
+    def _hosts_without_pool(self) -> list[int]:
+        pool = next(pool for pool in self.product.api("GET", "/pools/") if pool["name"] == POOL)
+        return [int(one["host_id"]) for one in pool["presences"] if not one["is_active"]]
+
     def remove(self, uuid: str) -> None:
         """Force it off and delete it with its disks, whatever state it is in."""
         vm = self.vm(uuid)

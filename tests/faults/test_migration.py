@@ -26,7 +26,7 @@ def _on_its_way(cluster: Cluster, user_data: str) -> tuple[str, dict]:
 def _tidy(cluster: Cluster, uuid: str, job: dict) -> None:
     cluster.lab.heal()
     cluster.product.wait_job(job)
-    _until_all_up(cluster)
+    cluster.until_whole()
     cluster.remove(uuid)
 
 
@@ -44,13 +44,6 @@ def endless(cluster: Cluster) -> Iterator[tuple[str, dict]]:
     uuid, job = _on_its_way(cluster, BUSY)
     yield uuid, job
     _tidy(cluster, uuid, job)
-
-
-def _until_all_up(cluster: Cluster, within_s: float = 90) -> None:
-    until = time.monotonic() + within_s
-    while any(host["state"] != "up" for host in cluster.product.api("GET", "/hosts/")):
-        assert time.monotonic() < until, cluster.product.api("GET", "/hosts/")
-        time.sleep(0.5)
 
 
 def test_it_works(cluster: Cluster) -> None:
@@ -138,7 +131,7 @@ def test_source_cut_off(cluster: Cluster, endless: tuple[str, dict]) -> None:
     assert ended["state"] in {"failed", "succeeded"}
     assert "vmhost" in (ended["error"] or "vmhost")
     cluster.lab.heal()
-    _until_all_up(cluster)
+    cluster.until_whole()
     deadline = time.monotonic() + 60
     while len(cluster.alive(uuid)) != 1 and time.monotonic() < deadline:
         time.sleep(1)
@@ -165,7 +158,7 @@ def test_network_breaks_during_post_copy(cluster: Cluster) -> None:
     assert "broke during post-copy" in ended["error"]
     assert "paused (post-copy" in cluster.lab.ssh("vmhost1", f"virsh domstate --reason {uuid}")
     cluster.lab.heal()
-    _until_all_up(cluster)
+    cluster.until_whole()
     assert "running" not in cluster.where(uuid).get("vmhost1", "")
     for name in ("vmhost1", "vmhost2"):  # once one half is gone, the other may end by itself
         cluster.lab.ssh(name, f"virsh destroy {uuid}", check=False)
