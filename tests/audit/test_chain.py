@@ -174,6 +174,7 @@ def test_all_may_be_old() -> None:
     assert (verify().wrong, verify().checked) == ("", 2)
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_many_write_at_once() -> None:
     """Every entry gets one place; one whose transaction is undone gets none, and leaves no gap."""

@@ -190,6 +190,7 @@ def test_networks(world: World, change: dict[str, Any]) -> None:
         refused(answer, before)
 
 
+@pytest.mark.thorough
 def test_names_that_others_gave_are_shown_escaped(world: World) -> None:
     """A VM adopted from a host may have any name, and a guest any address: nothing of it is markup."""
     evil = "<img src=x onerror=alert(1)>"

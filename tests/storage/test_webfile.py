@@ -83,6 +83,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.thorough
 def test_neither_a_name_nor_a_redirect_leads_inside(server: Server, tmp_path: Path) -> None:
     server.put("/SUMS", b"sums")
     with serving("127.0.0.1") as inside:

@@ -103,6 +103,7 @@ def test_a_redirect_does_not_lead_inside(server: Server, inside: Server, kind: s
     assert inside.requests == []
 
 
+@pytest.mark.thorough
 def test_a_name_does_not_lead_inside(server: Server, inside: Server, tmp_path: Path) -> None:
     own, port = own_address(), server.server_address[1]
     names = {"fine.test": own, "sneaky.test": "127.0.0.1", "both.test": own, "BOTH.test": "127.0.0.2"}
