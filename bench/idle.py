@@ -20,7 +20,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def idle(scene: Scene) -> list[Result]:
     product = scene.product("idle", adopt=True)
-    with libvirtd(scene.folder / "idle-libvirtd") as port:
+    with libvirtd(scene.folder / "simulated-libvirtd") as port:
         for number in range(OTHERS):
             node = node_file(scene.folder / f"idle-{number}.xml", VMS, f"{number + 1:04x}")
             add_simulated(product, f"simulated-{number}", port, node)
