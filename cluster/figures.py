@@ -1,4 +1,4 @@
-"""The five figures on top of the overview, each summed up in SQL: three queries whatever the size.
+"""The five figures on top of the overview, each summed up in SQL: four queries whatever the size.
 
 Two of these, `look`, are what the rules of `cluster.attention` ask first as well.
 """
