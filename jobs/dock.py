@@ -1,4 +1,4 @@
-"""The dock: what runs now and what ended last, on every page. Two queries."""
+"""The dock: what runs now and what ended last, on every page; its list is asked for when it is opened. Two queries each."""
 
 from typing import Any
 
@@ -14,32 +14,24 @@ ICONS = {
     State.FAILED: ("x", "icon-bad"),
     State.ERRORED: ("bug", "icon-bad"),
 }
-FIELDS = (  # what the dock and a job's line in it show
-    "operation",
-    "title",
-    "target_kind",
-    "target_key",
-    "target_label",
-    "state",
-    "percent",
-    "step",
-    "error",
-    "created_at",
-    "started_at",
-    "finished_at",
-    "cancel_requested_at",
-    "cancellable",
-    "user__username",
-)
+STRIP = ("title", "state", "percent", "step", "finished_at")
+LINE = (*STRIP, "operation", "target_kind", "target_key", "target_label", "error", "created_at", "started_at")
+LINE = (*LINE, "cancel_requested_at", "cancellable", "user__username")
 
 
 def dock(user: Person) -> dict[str, Any]:
-    """running: active jobs (parts of a job stay with it); recent: what ended last; last: the newest of these."""
-    mine = visible(user, Job.objects.filter(parent=None)).select_related("user").only(*FIELDS)
+    """running: active jobs (parts of a job stay with it); count: how many, in words; last: what ended last."""
+    mine = visible(user, Job.objects.filter(parent=None)).only(*STRIP)
     running = list(mine.filter(finished_at=None).order_by("id")[: SHOWN + 1])
-    recent = list(mine.exclude(finished_at=None).order_by("-id")[:RECENT])
-    last = recent[0] if recent else None
+    last = mine.exclude(finished_at=None).order_by("-id").first()
     if last is not None:
         last.icon, last.tone = ICONS[State(last.state)]  # type: ignore[attr-defined]
     count = f"{SHOWN}+" if len(running) > SHOWN else str(len(running))
-    return {"running": running[:SHOWN], "count": count, "recent": recent, "last": last}
+    return {"running": running[:SHOWN], "count": count, "last": last}
+
+
+def lines(user: Person) -> dict[str, list[Job]]:
+    """What the opened dock lists: the running jobs and those that ended last."""
+    mine = visible(user, Job.objects.filter(parent=None)).select_related("user").only(*LINE)
+    running = list(mine.filter(finished_at=None).order_by("id")[:SHOWN])
+    return {"running": running, "recent": list(mine.exclude(finished_at=None).order_by("-id")[:RECENT])}

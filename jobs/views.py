@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from access.models import User
 from access.rules import Person, can, permission_required, visible
 from jobs import engine
+from jobs.dock import lines
 from jobs.errors import Refused
 from jobs.filters import JobFilter
 from jobs.models import Job
@@ -185,4 +186,10 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @permission_required("jobs.view")
 def dock(request: HttpRequest) -> HttpResponse:
-    return render(request, "jobs/_dock.html", {})
+    return render(request, "jobs/_dock_strip.html", {})
+
+
+@require_GET
+@permission_required("jobs.view")
+def dock_list(request: HttpRequest) -> HttpResponse:
+    return render(request, "jobs/_dock_list.html", lines(request.user))

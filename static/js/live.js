@@ -27,14 +27,22 @@ function watch() {
   socket.send(text);
 }
 
+// What is folded away is asked for when it is opened.
+const isFolded = (element) => !element.closest("summary") && element.closest("details:not([open])") !== null;
+
 function refresh(element) {
-  if (!element.hasAttribute("hx-get") || waiting.has(element)) return;
+  if (!element.hasAttribute("hx-get") || waiting.has(element) || isFolded(element)) return;
   if (document.hidden) {
     missedWhileHidden = true;
     return;
   }
   const rest = Number(element.dataset.liveEvery ?? 0) - (performance.now() - (fetchedAt.get(element) ?? -1e9));
   waiting.set(element, setTimeout(() => fire(element), Math.max(SETTLE_MS, rest)));
+}
+
+function unfold({ target }) {
+  if (target.localName !== "details" || !target.open) return;
+  for (const element of target.querySelectorAll("[data-live][hx-get]")) if (!element.closest("summary")) fire(element);
 }
 
 function fire(element) {
@@ -126,6 +134,7 @@ document.addEventListener("htmx:beforeRequest", (event) => busy.add(event.detail
 document.addEventListener("htmx:afterRequest", finished);
 document.addEventListener("htmx:afterSettle", watch);
 document.addEventListener("drover:watch", watch);
+document.addEventListener("toggle", unfold, { capture: true }); // it does not bubble
 document.addEventListener("visibilitychange", () => {
   watch();
   if (document.hidden || !missedWhileHidden) return;

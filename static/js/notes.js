@@ -26,7 +26,7 @@ for (const element of corner.querySelectorAll("[data-note]")) expire(element);
 document.addEventListener("drover:job", (event) => {
   close();
   note(event.detail.title, { url: event.detail.url });
-  document.getElementById("dock")?.dispatchEvent(new CustomEvent("live"));
+  document.getElementById("dock-strip")?.dispatchEvent(new CustomEvent("live"));
 });
 document.addEventListener("drover:note", (event) => note(event.detail.message, event.detail));
 document.addEventListener("drover:done", (event) => {

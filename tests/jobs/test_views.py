@@ -49,7 +49,8 @@ def test_a_person_sees_only_their_own(client: Client, lab_user: User, admin: Use
         assert client.get(f"/jobs/{other.pk}/{piece}").status_code == 404
     assert client.post(f"/jobs/{other.pk}/cancel").status_code == 404
     assert client.get(own.get_absolute_url()).status_code == 200
-    assert "other" not in client.get("/jobs/dock").content.decode()
+    for dock in ("/jobs/dock", "/jobs/dock/list"):
+        assert "other" not in client.get(dock).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_everything_is_escaped(admin_client: Client) -> None:
     job = make(evil, state=State.FAILED, error=evil, technical=evil, params={evil: evil}, result={"a": [evil]})
     Job.objects.filter(pk=job.pk).update(commands=[evil], target_label=evil, step=evil)
     JobLine.objects.create(job=job, text=evil)
-    for address in ("/jobs/", job.get_absolute_url(), "/jobs/dock"):
+    for address in ("/jobs/", job.get_absolute_url(), "/jobs/dock", "/jobs/dock/list"):
         assert "<img" not in admin_client.get(address).content.decode()
 
 
@@ -147,7 +148,11 @@ def test_the_dock(admin_client: Client) -> None:
     dock = admin_client.get("/jobs/dock").content.decode()
     assert "6+ running" in dock
     assert "Start web-01" in dock
+    assert "vm2" in dock and "vm3" not in dock
     assert 'data-live="jobs"' in dock
+    opened = admin_client.get("/jobs/dock/list").content.decode()
+    assert all(title in opened for title in ("vm0", "vm5", "Start web-01"))
+    assert "vm6" not in opened
 
 
 def test_what_was_asked_is_told_in_words(admin_client: Client, admin: User) -> None:

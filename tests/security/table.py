@@ -187,6 +187,7 @@ TABLE: dict[str, Row] = {
     "selfservice:drop_group": one(TEACH, POST, "group.pk"),
     "jobs:index": Row(LOGIN, GET),
     "jobs:dock": Row(LOGIN, GET),
+    "jobs:dock_list": Row(LOGIN, GET),
     "jobs:detail": one(OWN, GET, "job.pk"),
     "jobs:state": one(OWN, GET, "job.pk"),
     "jobs:log": one(OWN, GET, "job.pk"),
