@@ -4,6 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -36,6 +37,25 @@ def env_int(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name}={raw!r}: write a whole number.") from None
 
 
+def env_numbers(name: str, default: str) -> list[float]:
+    """NAME=7,1.5: figures from 0 on, with commas between."""
+    raw = os.environ.get(name) or default
+    try:
+        found = [float(part) for part in raw.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 <= one < 100_000 for one in found):  # neither negative, nan nor endless
+        raise ImproperlyConfigured(f"{name}={raw!r}: write figures such as {default}.")
+    return found
+
+
+def env_number(name: str, default: float) -> float:
+    found = env_numbers(name, f"{default:g}")
+    if len(found) > 1:
+        raise ImproperlyConfigured(f"{name}={os.environ[name]!r}: write one figure.")
+    return found[0]
+
+
 def env_pairs(name: str) -> list[tuple[str, str]]:
     """NAME=one=that;other=that: what is ours, and what it is called elsewhere (which may hold commas and =)."""
     pairs = []
@@ -46,6 +66,35 @@ def env_pairs(name: str) -> list[tuple[str, str]]:
         if part.strip():
             pairs.append((ours.strip(), theirs.strip()))
     return pairs
+
+
+def env_smtp(name: str) -> SplitResult:
+    """smtp://user:password@host:587?starttls, or smtps://…, in parts that may be percent-encoded. Empty: none.
+
+    The value is never in the message: it may hold a password.
+    """
+    raw = os.environ.get(name, "").strip()
+    wrong = ImproperlyConfigured(
+        f"{name}: write smtp://user:password@host:port?starttls, or smtps://user:password@host."
+    )
+    try:
+        found = urlsplit(raw)
+        well = found.scheme in {"smtp", "smtps"} and found.hostname and (found.port is None or found.port > 0)
+    except ValueError:
+        raise wrong from None
+    starttls = found.scheme == "smtp" and found.query == "starttls"
+    if raw and not (well and (starttls or not found.query) and found.path in {"", "/"} and not found.fragment):
+        raise wrong
+    return found
+
+
+def env_url(name: str, default: str = "") -> str:
+    """The address of a site, https://name[:port], without a slash at the end."""
+    value = os.environ.get(name, "").strip().rstrip("/") or default.rstrip("/")
+    found = urlsplit(value)
+    if value and (found.scheme not in {"http", "https"} or not found.netloc or value.count("/") > 2):
+        raise ImproperlyConfigured(f"{name}={value!r}: write https://drover.example.")
+    return value
 
 
 def oidc_apps(url: str, name: str, client_id: str, secret: str) -> list[dict[str, Any]]:

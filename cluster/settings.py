@@ -3,10 +3,12 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
-from cluster.env import env_bool, env_int, env_pairs, env_secret, env_str, oidc_apps
+from cluster.env import env_bool, env_int, env_pairs, env_secret, env_smtp, env_str, env_url, oidc_apps
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = Path(env_str("DROVER_VAR") or BASE_DIR / "var").absolute()
@@ -39,6 +41,7 @@ INSTALLED_APPS = [
     "access",
     "audit",
     "jobs",
+    "notices",
     "hosts",
     "storage",
     "vms",
@@ -51,6 +54,7 @@ if env_bool("DROVER_PAGES", default=True):
     INSTALLED_APPS += ["ninja", "axes", "allauth.account", "allauth.mfa", "allauth.socialaccount"]
 
 MIDDLEWARE = [
+    "api.problems.only_problems",
     "django.middleware.security.SecurityMiddleware",
     "cluster.middleware.content_security_policy",
     "cluster.middleware.no_nul",
@@ -230,6 +234,23 @@ SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {
         ),
     }
 }
+
+# Mail. Without a server people are told in Drover only (notices).
+PUBLIC_URL = env_url("DROVER_PUBLIC_URL", next(iter(CSRF_TRUSTED_ORIGINS), ""))  # for links in mails
+_smtp = env_smtp("DROVER_SMTP_URL")
+EMAIL_BACKEND = "notices.smtp.Server"
+EMAIL_HOST, EMAIL_PORT = (
+    _smtp.hostname or "",
+    _smtp.port or {"smtps": 465}.get(_smtp.scheme, 587 if _smtp.query else 25),
+)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_smtp.username or ""), unquote(_smtp.password or "")
+EMAIL_USE_SSL, EMAIL_USE_TLS = _smtp.scheme == "smtps", _smtp.query == "starttls"
+EMAIL_CA_FILE = env_str("DROVER_SMTP_CA_FILE")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env_str("DROVER_MAIL_FROM")
+if EMAIL_HOST and not (PUBLIC_URL and DEFAULT_FROM_EMAIL):
+    raise ImproperlyConfigured("DROVER_SMTP_URL needs DROVER_MAIL_FROM, and DROVER_PUBLIC_URL for the links in mails.")
+NOTICES_KEEP_DAYS = env_int("DROVER_NOTICES_KEEP_DAYS", 90)
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
