@@ -2,7 +2,6 @@
 
 from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver
-from ninja import NinjaAPI
 
 from api import (
     audit,
@@ -21,13 +20,16 @@ from api import (
     vms,
 )
 from api.auth import AUTH, reader_required
+from api.body import JsonOnly
+from api.openapi import DroverApi
 
-api = NinjaAPI(
+api = DroverApi(
     title="Drover",
     version="1",
     description="Clusters of plain libvirt/KVM hosts. Every change answers 202 with a job; ask the job how it goes.",
     urls_namespace="api",
     auth=AUTH,
+    parser=JsonOnly(),
     docs_url="/docs",
     docs_decorator=reader_required,
 )

@@ -327,11 +327,19 @@ class JobDetailOut(JobOut):
         return list(job.children.select_related("user").order_by("id"))
 
 
-class Problem(Schema):
-    """RFC 9457."""
+class FieldProblem(Schema):
+    field: str
+    message: str
 
-    type: str
+
+class Problem(Schema):
+    """RFC 9457: what went wrong, in words for people, and for programs what to do about it."""
+
+    type: str = Field(description="about:blank: the status says it all")
     title: str
     status: int
     detail: str
-    field: str = ""
+    field: str = Field("", description="which one is to blame")
+    errors: list[FieldProblem] = Field([], description="all of them")
+    retry_after_s: int = Field(0, description="ask again then")
+    accepted: int = Field(0, description="uploads: where to go on")

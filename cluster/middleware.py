@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
+from api.problems import API
 from ui.policy import POLICY
 from virt import gate
 
@@ -40,7 +41,8 @@ def no_nul(get_response: GetResponse) -> GetResponse:
     """PostgreSQL refuses a NUL in any text with an error: no address of ours holds one."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if "%00" in request.META.get("QUERY_STRING", ""):
+        path = request.path_info
+        if "%00" in request.META.get("QUERY_STRING", "") or ("\0" in path and path.startswith(API)):
             return HttpResponseBadRequest(_("This address holds a character that can't be."), content_type="text/plain")
         return get_response(request)
 
