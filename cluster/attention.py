@@ -26,7 +26,7 @@ from vms.models import Vm
 from vms.states import VmState
 
 EACH = 3  # of one kind; the rest is one line
-MANY = 99
+MANY = 20
 FULL, NEARLY_FULL = 90.0, 80.0
 SILENT_AFTER = timedelta(seconds=60)
 
@@ -61,15 +61,11 @@ def some(rows: QuerySet[Any]) -> tuple[list[Any], bool]:
     return found[:EACH], len(found) > EACH
 
 
-def first_vms(rows: QuerySet[Vm], since: str) -> tuple[list[Vm], str]:
-    """The first of these VMs, and how many there are beyond them: "" for none, not counted for long.
-
-    The keys come from an index alone; only those that are named are read.
-    """
-    keys = list(rows.order_by(f"-{since}").values_list("pk", flat=True)[: EACH + MANY + 1])
-    named = Vm.objects.filter(pk__in=keys[:EACH]).order_by(f"-{since}").only("name", "uuid", since)
-    rest = len(keys) - EACH
-    return list(named) if keys else [], f"{MANY}+" if rest > MANY else str(rest) if rest > 0 else ""
+def first_vms(rows: QuerySet[Vm], since: str) -> tuple[list[Any], str]:
+    """The first of these VMs (name, uuid, since), and how many there are beyond them: "" for none, "20+" for many."""
+    found = list(rows.order_by(f"-{since}").values_list("name", "uuid", since)[: EACH + MANY + 1])
+    rest = len(found) - EACH
+    return found[:EACH], f"{MANY}+" if rest > MANY else str(rest) if rest > 0 else ""
 
 
 def nobody_watches(hosts: dict[str, Any]) -> Iterator[Item]:
@@ -175,10 +171,10 @@ def broken_pools() -> Iterator[Item]:
 def missing_vms() -> Iterator[Item]:
     gone = Vm.objects.filter(missing_since__isnull=False).exclude(host__observed_state=HostState.UNREACHABLE)
     rows, more = first_vms(gone, "missing_since")
-    for vm in rows:
-        title = _("%(vm)s is missing") % {"vm": vm.name}
+    for name, uuid, since in rows:
+        title = _("%(vm)s is missing") % {"vm": name}
         why = _("no host reports it any more")
-        yield Item("warn", "help-circle", title, why, vm.get_absolute_url(), _("Look"), vm.missing_since)
+        yield Item("warn", "help-circle", title, why, reverse("vms:detail", args=[uuid]), _("Look"), since)
     if more:
         title = _("%(n)s more VMs are missing") % {"n": more}
         yield Item("warn", "help-circle", title, "", reverse("vms:index") + "?state=unknown", _("See"))
@@ -187,9 +183,9 @@ def missing_vms() -> Iterator[Item]:
 def crashed_vms() -> Iterator[Item]:
     crashed = Vm.objects.filter(observed_state=VmState.CRASHED, missing_since=None, host__observed_state=HostState.UP)
     rows, more = first_vms(crashed, "state_since")
-    for vm in rows:
-        title, why = _("%(vm)s crashed") % {"vm": vm.name}, _("its screen may say why")
-        yield Item("warn", "alert-triangle", title, why, vm.get_absolute_url(), _("Look"), vm.state_since)
+    for name, uuid, since in rows:
+        title, why = _("%(vm)s crashed") % {"vm": name}, _("its screen may say why")
+        yield Item("warn", "alert-triangle", title, why, reverse("vms:detail", args=[uuid]), _("Look"), since)
     if more:
         title = _("%(n)s more VMs crashed") % {"n": more}
         yield Item("warn", "alert-triangle", title, "", reverse("vms:index") + "?state=crashed", _("See"))
@@ -278,14 +274,15 @@ def requests_wait(user: Person) -> Iterator[Item]:
     """For those who may decide them."""
     if not isinstance(user, User) or not can(user, "selfservice.decide"):
         return
-    waiting = list(undecided(user)[:MANY])
+    waiting = undecided(user).values_list("asker__username", "asked_at", "escalated_at", named=True)[: MANY + 1]
     if not waiting:
         return
     late = [one for one in waiting if one.escalated_at is not None]
     words = ngettext("%(n)s request waits to be decided", "%(n)s requests wait to be decided", len(waiting))
-    names = ", ".join(dict.fromkeys(one.asker.username for one in late or waiting))
+    count = f"{MANY}+" if len(waiting) > MANY else str(len(waiting))
+    names = ", ".join(dict.fromkeys(one.asker__username for one in late or waiting))
     why = _("nobody has answered %(names)s in time") if late else _("asked by %(names)s")
-    title, since = words % {"n": len(waiting)}, min(one.asked_at for one in late or waiting)
+    title, since = words % {"n": count}, min(one.asked_at for one in late or waiting)
     yield Item(
         "warn" if late else "info",
         "inbox",

@@ -1,4 +1,4 @@
-"""The dock: what runs now and what ended last, on every page; its list is asked for when it is opened. Two queries each."""
+"""The dock: what runs now and what ended last, on every page; the opened one lists more. Two queries each."""
 
 from typing import Any
 
