@@ -10,8 +10,15 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from access.models import ApiToken, User
+from access.scopes import AREAS
 
-LIFETIMES = [("30", _("30 days")), ("365", _("one year")), ("0", _("ever, until revoked"))]
+LIFETIMES = [
+    ("7", _("7 days")),
+    ("30", _("30 days")),
+    ("90", _("90 days")),
+    ("365", _("one year")),
+    ("0", _("ever, until revoked")),
+]
 
 
 def locked_out_error() -> ValidationError:
@@ -80,7 +87,21 @@ class TokenForm(forms.Form):
         max_length=ApiToken._meta.get_field("name").max_length,
         help_text=_("For example: the backup script."),
     )
-    days = forms.ChoiceField(label=_("Valid for"), choices=LIFETIMES, initial="365")
+    days = forms.ChoiceField(label=_("Valid for"), choices=LIFETIMES, initial="90")
+    may_change = forms.TypedChoiceField(
+        label=_("It may"),
+        choices=[("yes", _("read and change, as you may")), ("no", _("only read"))],
+        coerce=lambda chosen: chosen == "yes",
+        initial="no",
+        widget=forms.RadioSelect,
+    )
+    areas = forms.MultipleChoiceField(
+        label=_("Only"),
+        choices=AREAS,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Nothing ticked: everything."),
+    )
 
 
 class SshKeysForm(forms.Form):

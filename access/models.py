@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from access import scopes
 from access.reach import Reach
 
 
@@ -146,6 +148,8 @@ class ApiToken(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100)
     digest = models.CharField(max_length=64, unique=True)
+    may_change = models.BooleanField(default=True)  # not only read
+    areas = models.JSONField(default=list)  # access.scopes: ["vms"]; empty: everything its person may do
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
@@ -155,22 +159,44 @@ class ApiToken(models.Model):
         return hashlib.sha256(secret.encode()).hexdigest()
 
     @classmethod
-    def make(cls, user: User, name: str, expires_at: datetime | None = None) -> tuple["ApiToken", str]:
+    def make(
+        cls,
+        user: User,
+        name: str,
+        expires_at: datetime | None = None,
+        *,
+        may_change: bool = True,
+        areas: Iterable[str] = (),
+    ) -> tuple["ApiToken", str]:
         """A new token row and its secret, which is not kept anywhere."""
         secret = "drover_" + secrets.token_urlsafe(32)
-        digest = cls.digest_of(secret)
-        return cls.objects.create(user=user, name=name, digest=digest, expires_at=expires_at), secret
+        scope = {"may_change": may_change, "areas": scopes.sorted_areas(areas)}
+        made = cls.objects.create(user=user, name=name, digest=cls.digest_of(secret), expires_at=expires_at, **scope)
+        return made, secret
+
+    @property
+    def is_limited(self) -> bool:
+        """To less than what its person may do."""
+        return bool(self.areas) or not self.may_change
+
+    @property
+    def scope(self) -> str:
+        """In words."""
+        parts = scopes.words_of(self.areas)
+        if not self.may_change:
+            parts.insert(0, str(_("reads only")))
+        return " · ".join(parts) or str(_("everything"))
 
     @classmethod
-    def user_of(cls, secret: str) -> User | None:
-        """The active person behind a token's secret, or None for an unknown, expired or disabled one."""
+    def of(cls, secret: str) -> "ApiToken | None":
+        """The token with its person, or None for an unknown or expired one, or of a person who may not log in."""
         token = cls.objects.select_related("user").filter(digest=cls.digest_of(secret)).first()
         now = timezone.now()
         if token is None or not token.user.is_active or (token.expires_at and token.expires_at <= now):
             return None
         if token.last_used_at is None or (now - token.last_used_at).total_seconds() > 60:
             cls.objects.filter(pk=token.pk).update(last_used_at=now)
-        return token.user
+        return token
 
 
 class RequiredFactor(models.Model):

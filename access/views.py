@@ -82,7 +82,8 @@ def make_token(request: PersonRequest) -> HttpResponse:
         return render_dialog(request, "access/_token_dialog.html", {"form": form}, status=status)
     days = int(form.cleaned_data["days"])
     expires_at = timezone.now() + timedelta(days=days) if days else None
-    token, secret = ApiToken.make(request.user, form.cleaned_data["name"], expires_at)
+    scope = {name: form.cleaned_data[name] for name in ("may_change", "areas")}
+    token, secret = ApiToken.make(request.user, form.cleaned_data["name"], expires_at, **scope)
     return render_dialog(request, "access/_token_made_dialog.html", {"token": token, "secret": secret})
 
 

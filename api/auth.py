@@ -9,18 +9,23 @@ from django.http import HttpRequest, HttpResponse
 from ninja.security import HttpBearer, SessionAuth
 
 from access.models import ApiToken, User
+from api import scopes
 from audit.people import token_used
 
 
 class TokenAuth(HttpBearer):
-    """`Authorization: Bearer drover_...`, made by `manage.py token create`."""
+    """`Authorization: Bearer drover_...`, made on the profile, by this API, or by `manage.py token create`."""
 
     def authenticate(self, request: HttpRequest, token: str) -> User | None:
-        user = ApiToken.user_of(token)
-        if user is not None:
-            request.user = user
-            token_used(token, user)
-        return user
+        """Raises OutOfScope."""
+        found = ApiToken.of(token)
+        if found is None:
+            return None
+        request.user = found.user
+        request.api_token = found  # type: ignore[attr-defined]
+        token_used(token, found.user)
+        scopes.check(found, request)
+        return found.user
 
 
 AUTH = [TokenAuth(), SessionAuth()]
@@ -32,7 +37,7 @@ def reader_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
-        has_token = scheme == "Bearer" and ApiToken.user_of(secret) is not None
+        has_token = scheme == "Bearer" and ApiToken.of(secret) is not None
         if has_token or request.user.is_authenticated:
             return view(request, *args, **kwargs)
         return redirect_to_login(request.get_full_path())

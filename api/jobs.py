@@ -12,11 +12,16 @@ from access.rules import PersonRequest, visible
 from api.pages import Pieces
 from api.rights import require
 from api.schemas import JobDetailOut, JobOut, Problem
+from api.scopes import jobs_within
 from jobs.engine import cancel, may_cancel
 from jobs.errors import Refused
 from jobs.models import Job
 
 router = Router(tags=["jobs"])
+
+
+def seen(request: PersonRequest) -> QuerySet[Job]:
+    return jobs_within(request, visible(request.user, Job.objects.select_related("user")))
 
 
 @router.get("/", response=list[JobOut])
@@ -26,7 +31,7 @@ def list_jobs(
 ) -> QuerySet[Job]:
     """Jobs, newest first."""
     require(request, "jobs.view")
-    rows = visible(request.user, Job.objects.select_related("user"))
+    rows = seen(request)
     wanted = {"state": state, "operation": operation, "target_key": target_key}
     return rows.filter(**{name: value for name, value in wanted.items() if value})
 
@@ -35,14 +40,14 @@ def list_jobs(
 def get_job(request: PersonRequest, job_id: int) -> Any:
     """One job with its parameters, log, commands and children."""
     require(request, "jobs.view")
-    return get_object_or_404(visible(request.user, Job.objects.select_related("user")), pk=job_id)
+    return get_object_or_404(seen(request), pk=job_id)
 
 
 @router.post("/{job_id}/cancel", response={202: JobOut, 409: Problem})
 def cancel_job(request: PersonRequest, job_id: int) -> Any:
     """Ask a job to stop. 409 if it has ended or can't be stopped."""
     require(request, "jobs.view")
-    job = get_object_or_404(visible(request.user, Job.objects.select_related("user")), pk=job_id)
+    job = get_object_or_404(seen(request), pk=job_id)
     if job.can_cancel and not may_cancel(request.user, job):
         raise PermissionDenied
     if not cancel(job, request.user):

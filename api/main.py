@@ -16,6 +16,7 @@ from api import (
     quotas,
     requests,
     ssh_keys,
+    tokens,
     uploads,
     vms,
 )
@@ -45,6 +46,7 @@ api.add_router("/invitations", invitations.router)
 api.add_router("", quotas.router)
 api.add_router("", requests.router)
 api.add_router("/ssh-keys", ssh_keys.router)
+api.add_router("/tokens", tokens.router)
 api.add_router("/audit", audit.router)
 problems.install(api)
 

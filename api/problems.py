@@ -14,6 +14,7 @@ from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationEr
 from access.people import Denied
 from api.body import NotJson
 from api.forms import Invalid
+from api.scopes import OutOfScope
 from jobs.errors import Refused
 
 API = "/api/"
@@ -100,6 +101,12 @@ def _nobody(_request: HttpRequest, _error: Any) -> HttpResponse:
     return response
 
 
+def _out_of_scope(_request: HttpRequest, error: Any) -> HttpResponse:
+    response = problem(403, "Forbidden", str(error))
+    response.headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
+    return response
+
+
 def _database_away(_request: HttpRequest, _error: Any) -> HttpResponse:
     return problem(503, "Not now", "The database does not answer. Nothing was done: try again.", retry_after_s=10)
 
@@ -116,6 +123,7 @@ def install(api: NinjaAPI) -> None:
     api.add_exception_handler(Invalid, _wrong_form)
     api.add_exception_handler(Http404, _as(404, "Not found"))
     api.add_exception_handler(PermissionDenied, _as(403, "Forbidden"))
+    api.add_exception_handler(OutOfScope, _out_of_scope)
     api.add_exception_handler(AuthenticationError, _nobody)
     api.add_exception_handler(Throttled, _throttled)
     api.add_exception_handler(HttpError, _http_error)

@@ -103,6 +103,7 @@ def token_used(secret: str, user: User) -> None:
     known = Entry.objects.filter(action="access.token_used", kind=thing.kind, key=thing.key, address=here.address)
     if not known.exists():
         record("access.token_used", by=user, on=thing)
+        here.entries -= 1  # it tells nothing of what the request tries
     if len(_seen) >= MOST_SEEN:
         _seen.clear()
     _seen.add(seen)

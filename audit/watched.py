@@ -17,7 +17,7 @@ WATCHED = {
     "access.Group": ("name", "description"),
     "access.Membership": ("is_manager",),
     "access.Grant": ("role", "until", "on_vm", "on_group", "on_pool"),
-    "access.ApiToken": ("name", "expires_at"),
+    "access.ApiToken": ("name", "expires_at", "may_change", "areas"),
     "access.RequiredFactor": ("role",),
     "access.Invitation": ("username", "email", "role", "group", "expires_at"),
     "access.SshKey": ("fingerprint",),

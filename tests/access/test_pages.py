@@ -34,17 +34,21 @@ def test_theme(admin_client: Client, admin: User, chosen: str, kept: str) -> Non
 
 
 def test_a_token_is_shown_once(admin_client: Client, admin: User) -> None:
-    made = admin_client.post("/profile/tokens/new", {"name": "backup", "days": "30"})
+    made = admin_client.post(
+        "/profile/tokens/new", {"name": "backup", "days": "30", "may_change": "no", "areas": ["vms"]}
+    )
     token = ApiToken.objects.get()
     secret = made.context["secret"]
     assert secret in made.content.decode()
-    assert ApiToken.user_of(secret) == admin
+    assert ApiToken.of(secret).user == admin
     assert token.expires_at
+    assert (token.may_change, token.areas) == (False, ["vms"])
     page = admin_client.get("/profile").content.decode()
     assert "backup" in page
+    assert "reads only · VMs and their consoles" in page
     assert secret not in page
     admin_client.post(f"/profile/tokens/{token.pk}/revoke")
-    assert ApiToken.user_of(secret) is None
+    assert ApiToken.of(secret) is None
 
 
 def test_a_bad_token_form(admin_client: Client) -> None:

@@ -152,9 +152,9 @@ def test_who_is_deactivated_is_out_at_once(admin_client: Client) -> None:
     client.force_login(anna)
     admin_client.post(url("deactivate", anna))
     assert client.get("/profile").status_code == 302
-    assert ApiToken.user_of(secret) is None
+    assert ApiToken.of(secret) is None
     admin_client.post(url("activate", anna))
-    assert ApiToken.user_of(secret) == anna
+    assert ApiToken.of(secret).user == anna
 
 
 def test_deleting_waits_until_their_vms_are_handed_over(admin_client: Client, admin: User) -> None:

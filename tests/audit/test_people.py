@@ -68,7 +68,7 @@ def test_a_guess_of_the_password_on_an_open_page() -> None:
 
 def test_tokens() -> None:
     client = log_in()
-    made = client.post("/profile/tokens/new", {"name": "backup", "days": "30"})
+    made = client.post("/profile/tokens/new", {"name": "backup", "days": "30", "may_change": "yes"})
     client.post(f"/profile/tokens/{ApiToken.objects.get().pk}/revoke")
     assert told("action", "label", "address")[1:] == [
         ("access.token_made", "backup (ada)", HERE),

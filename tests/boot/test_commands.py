@@ -67,15 +67,18 @@ def test_setup_leaves_this_machine_alone_if_told_so(settings: Any) -> None:
 
 
 def test_token_create_list_revoke(admin: User) -> None:
-    secret = said("token", "create", "--user", "ada", "--name", "backup", "--days", "30").strip()
-    assert ApiToken.user_of(secret) == admin
+    secret = said(
+        "token", "create", "--user", "ada", "--name", "backup", "--days", "30", "--only", "vms", "--read-only"
+    ).strip()
+    assert ApiToken.of(secret).user == admin
     token = ApiToken.objects.get()
     assert secret not in (token.digest, token.name)
     listed = said("token", "list")
     assert "backup" in listed
+    assert "reads only · VMs" in listed
     assert secret not in listed
     said("token", "revoke", str(token.pk))
-    assert ApiToken.user_of(secret) is None
+    assert ApiToken.of(secret) is None
 
 
 @pytest.mark.parametrize(
@@ -85,6 +88,7 @@ def test_token_create_list_revoke(admin: User) -> None:
         (("--user", "ada", "--name", " "), "--name"),
         (("--user", "ada", "--name", "x" * 101), "--name"),
         (("--user", "ada", "--name", "x", "--days", "0"), "--days"),
+        (("--user", "ada", "--name", "x", "--only", "vms,moon"), "moon"),
     ],
 )
 def test_token_create_refuses(admin: User, words: tuple[str, ...], message: str) -> None:

@@ -30,7 +30,7 @@ def test_pages(admin_client: Client) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_api(admin: User, client: Client) -> None:
     _token, secret = ApiToken.make(admin, "test")
-    ApiToken.user_of(secret)
+    ApiToken.of(secret)
     headers = {"Authorization": f"Bearer {secret}"}
     with connection.execute_wrapper(no_writing):
         answer = client.post(

@@ -359,6 +359,9 @@ API: dict[str, Row] = {
     "list_grants": Row(PEOPLE, GET),
     "give_grant": Row(GIVE, POST),
     "take_grant": one(GIVE, DELETE, "grant.pk"),
+    "list_tokens": Row(LOGIN, GET),
+    "make_token": Row(LOGIN, POST),
+    "end_token": Row(LOGIN, DELETE, ("token.pk",), only=frozenset({"owner"})),
     "list_ssh_keys": Row(LOGIN, GET),
     "add_ssh_keys": Row(LOGIN, POST),
     "remove_ssh_key": Row(LOGIN, DELETE, ("ssh_key.pk",), only=frozenset({"owner"})),
@@ -421,6 +424,7 @@ API_BODIES: dict[str, dict[str, Any]] = {
     "import_from_volume": {**IMAGE, "volume": 1},
     "change_image": {"name": "new", "version": "2", "os_name": "", "description": ""},
     "delete_image": {"keep_file": True},
+    "make_token": {"name": "x", "days": 7, "may_change": False, "areas": ["vms"]},
     "add_ssh_keys": {"keys": "ssh-ed25519 AAAA x"},
     "create_request": {
         "offer": 1,

@@ -228,6 +228,7 @@ def test_an_auditor_changes_nothing() -> None:
         "access:theme",
         "access:password",
         "access:make_token",
+        "make_token",
         "access:end_other_sessions",
         "access:add_ssh_keys",
         "add_ssh_keys",
