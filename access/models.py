@@ -25,6 +25,10 @@ class Role(models.TextChoices):
     USER = "user", _("lab user")
 
 
+CONSOLE_ONLY = "console"  # a role that is only ever granted, on a VM
+GRANTED = [*Role.choices, (CONSOLE_ONLY, _("console only"))]
+
+
 class User(AbstractUser):
     """A person. The role, and what was granted to them, decide what they may do (`access.rules`)."""
 
@@ -100,13 +104,14 @@ class Grant(models.Model):
 
     to_user = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
     to_group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
-    role = models.CharField(_("role"), max_length=20, choices=Role.choices)
+    role = models.CharField(_("role"), max_length=20, choices=GRANTED)
     on_vm = models.ForeignKey("vms.Vm", null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
     on_group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="grants_on")
     on_pool = models.ForeignKey("storage.Pool", null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
     until = models.DateTimeField(_("until"), null=True, blank=True)
     given_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="grants_given")
     given_at = models.DateTimeField(default=timezone.now)
+    is_share = models.BooleanField(default=False)  # by whoever the VM belongs to, who ends it: access.shares
 
     objects = GrantQuerySet.as_manager()
     reach = Reach("access.view")

@@ -15,6 +15,7 @@ from api import (
     problems,
     quotas,
     requests,
+    snapshots,
     ssh_keys,
     tokens,
     uploads,
@@ -40,6 +41,7 @@ api.add_router("/pools", pools.router)
 api.add_router("/images", images.router)
 api.add_router("/uploads", uploads.router)
 api.add_router("/vms", vms.router)
+api.add_router("/vms", snapshots.router)
 api.add_router("/jobs", jobs.router)
 api.add_router("", people.router)
 api.add_router("/invitations", invitations.router)

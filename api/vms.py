@@ -42,7 +42,7 @@ from vms.operations.change import EditVm, RenameVm, ResizeDisk, ResizeVm
 from vms.spec import NewVms
 
 router = Router(tags=["vms"])
-ACTIONS: dict[str, tuple[str, dict[str, Any]]] = {**POSTS, "forget": ("vms.forget", {})}
+ACTIONS: dict[str, tuple[str, dict[str, Any]]] = {**POSTS, "forget": ("vms.forget", {}), "rebuild": ("vms.rebuild", {})}
 TAKES = {"start": "silent_hosts", "shutdown": "timeout_s", "force-off": "host"}  # of ActionIn
 STARTED = {202: JobOut, 403: Problem, 404: Problem, 409: Problem, 422: Problem}
 
@@ -55,9 +55,9 @@ def find(request: PersonRequest, uuid: UUID, permission: str = "") -> Vm:
     return rules.find(request.user, rows(request), permission, uuid=uuid)
 
 
-def may_change(request: PersonRequest, uuid: UUID) -> Vm:
-    """The VM, for a caller who may change VMs: asked before the fields are looked at, as the pages do."""
-    return find(request, uuid, "vms.change")
+def may_change(request: PersonRequest, uuid: UUID, permission: str = "vms.change") -> Vm:
+    """The VM, for a caller who may change it: asked before the fields are looked at, as the pages do."""
+    return find(request, uuid, permission)
 
 
 @router.get("/", response=list[VmOut])
@@ -93,7 +93,7 @@ def get_vm(request: PersonRequest, uuid: UUID) -> Any:
 @router.patch("/{uuid}", response=STARTED)
 def change_vm(request: PersonRequest, uuid: UUID, wish: VmChangeIn) -> Any:
     """Its title, description, tags, owner and group; what is left out stays."""
-    vm = may_change(request, uuid)
+    vm = may_change(request, uuid, "vms.edit")
     given = wish.dict(exclude_unset=True)
     if isinstance(given.get("owner"), str):
         person = User.objects.filter(username=given["owner"]).first()
@@ -109,7 +109,7 @@ def change_vm(request: PersonRequest, uuid: UUID, wish: VmChangeIn) -> Any:
 @router.post("/{uuid}/rename", response=STARTED)
 def rename_vm(request: PersonRequest, uuid: UUID, wish: RenameIn) -> Any:
     """Only while it is off. Its disks keep the names of their files."""
-    vm = may_change(request, uuid)
+    vm = may_change(request, uuid, "vms.edit")
     return Status(202, enqueue(RenameVm(vm, cleaned(RenameForm(wish.dict(), vm=vm))), user=request.user))
 
 
@@ -158,7 +158,9 @@ def migrate_vm(request: PersonRequest, uuid: UUID, how: MigrateIn) -> Any:
 
 @router.post("/{uuid}/actions/{action}", response=STARTED)
 def act_on_vm(request: PersonRequest, uuid: UUID, action: str, how: ActionIn | None = None) -> Any:
-    """start, shutdown, reboot, force-off, reset, pause, resume, resume-move, autostart-on, autostart-off, forget."""
+    """start, shutdown, reboot, force-off, reset, pause, resume, resume-move, autostart-on, autostart-off, forget,
+    rebuild.
+    """
     vm = find(request, uuid)
     if action not in ACTIONS:
         raise Http404

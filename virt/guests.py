@@ -68,6 +68,12 @@ def definition(conn: "libvirt.virConnect", uuid: str, *, inactive: bool = True) 
     return str(conn.lookupByUUIDString(uuid).XMLDesc(flags))
 
 
+def disk_path(conn: "libvirt.virConnect", uuid: str, target: str) -> str:
+    """The file of a disk at the next start, "" if it has no such disk."""
+    disks = summary.parse(definition(conn, uuid)).disks
+    return next((disk.source.path for disk in disks if disk.target == target), "")
+
+
 # --- power -----------------------------------------------------------------------------------------------------------
 
 
@@ -189,6 +195,13 @@ def resize_disk(conn: "libvirt.virConnect", uuid: str, target: str, size_bytes: 
 def disk_capacity(conn: "libvirt.virConnect", uuid: str, target: str) -> int:
     """The size in bytes that the guest sees of a disk."""
     return int(conn.lookupByUUIDString(uuid).blockInfo(target)[0])
+
+
+def drop_saved_state(conn: "libvirt.virConnect", uuid: str) -> None:
+    """Forget the memory that was saved when its host shut down: the next start is a fresh one."""
+    domain = conn.lookupByUUIDString(uuid)
+    if domain.hasManagedSaveImage(0):
+        domain.managedSaveRemove(0)
 
 
 def undefine(conn: "libvirt.virConnect", uuid: str) -> None:

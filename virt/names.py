@@ -15,6 +15,7 @@ MAX_DISK_BYTES = 1024**5
 MAX_VCPUS = 1024
 
 _VM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_SNAPSHOT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,58}[A-Za-z0-9._-])?")
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@:=-]{0,199}")
 _INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,14}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
@@ -85,6 +86,20 @@ def check_vm_name(value: str) -> str:
         raise Refused(gettext_noop("A name cannot be only digits: virsh would take it for a number of its own."))
     if is_uuid(value):
         raise Refused(gettext_noop("A name cannot look like a UUID."))
+    return value
+
+
+def check_snapshot_name(value: str) -> str:
+    """A snapshot's name, which libvirt also makes a file of and qemu-img takes for a number if it is one."""
+    _one_line(value, 60)
+    if not _SNAPSHOT_NAME.fullmatch(value):
+        raise Refused(
+            gettext_noop(
+                "Use letters (a-z), digits, spaces, dots, hyphens and underscores; begin with a letter or digit."
+            )
+        )
+    if value.isdigit():
+        raise Refused(gettext_noop("A name cannot be only digits: virsh would take it for a number of its own."))
     return value
 
 

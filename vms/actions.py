@@ -58,10 +58,12 @@ MENU: tuple[tuple[Action, ...], ...] = (
         Action("resize", _("Resize…"), "arrows-maximize", "vms.resize", dialog="vms:resize"),
         Action("edit", _("Edit…"), "pencil", "vms.edit", dialog="vms:edit"),
         Action("rename", _("Rename…"), "cursor-text", "vms.rename", dialog="vms:rename"),
+        Action("snapshot", _("Take a snapshot…"), "camera", "vms.snapshot", dialog="vms:take_snapshot"),
         Action("autostart-on", _("Start with its host"), "toggle-left", "vms.autostart"),
         Action("autostart-off", _("Don't start with its host"), "toggle-right", "vms.autostart"),
     ),
     (
+        Action("rebuild", _("Rebuild…"), "restore", "vms.rebuild", dialog="vms:rebuild", danger=True),
         Action("delete", _("Delete…"), "trash", "vms.delete", dialog="vms:delete", danger=True),
         Action("forget", _("Forget…"), "eraser", "vms.forget", dialog="vms:forget", danger=True),
     ),
@@ -97,12 +99,17 @@ def offer(user: User, vm: Vm, action: Action) -> Offer:
 
 
 def menu(user: User, vm: Vm) -> list[list[Offer]]:
-    """Groups of actions that make sense for this VM; those refused now carry their reason."""
-    groups = []
-    for group in MENU:
-        shown = [offer(user, vm, action) for action in group if _makes_sense(vm, action.verb)]
-        groups.append([one for one in shown if one])
+    """Groups of actions that make sense for this VM and that this person may do; those refused now say why."""
+    groups = [
+        [offer(user, vm, action) for action in group if _makes_sense(vm, action.verb) and may(user, vm, action)]
+        for group in MENU
+    ]
     return [group for group in groups if group]
+
+
+def may(user: User, vm: Vm, action: Action) -> bool:
+    """Whether this person may do it to this VM, at another time perhaps."""
+    return by_name(action.operation).allowed_to(user, vm)
 
 
 def _makes_sense(vm: Vm, verb: str) -> bool:
@@ -115,6 +122,8 @@ def _makes_sense(vm: Vm, verb: str) -> bool:
         return vm.state not in STARTABLE
     if verb in {"autostart-on", "autostart-off"}:
         return vm.autostart == (verb == "autostart-off")
+    if verb == "rebuild":
+        return vm.image_id is not None
     if verb == "forget":
         return vm.host is None or vm.missing_since is not None or vm.observed_state == VmState.CREATING
     if verb == "delete":

@@ -89,7 +89,7 @@ class ConsoleHandler(ProxyRequestHandler):
         if not ticket or cookie is None:
             return None
         session = consoles.redeem(ticket, cookie.value)
-        if session is not None:
+        if session is not None and session.user is not None:
             self.opened = consoles.Opened(cookie.value, role_of(session.user))
         return session
 

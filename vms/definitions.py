@@ -1,6 +1,7 @@
 """A VM's definition as a host holds it -> `Vm.definition`, its history, hardware and MACs."""
 
 import logging
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -8,10 +9,11 @@ from hosts.models import Host
 from jobs.models import JobLock
 from virt.inventory.domains import DomainDetail, DomainState
 from virt.xml import drift, summary
+from virt.xml.snapshot import SnapshotSummary
 from virt.xml.summary import DomainSummary
 from virt.xml.tree import BadXml
 from vms import hardware
-from vms.models import DefinitionVersion, DiskFile, MacAddress, Vm
+from vms.models import DefinitionVersion, DiskFile, MacAddress, Snapshot, Vm
 from vms.states import ALIVE
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ def changes(
         wanted.update(_definition(vm, detail.persistent_xml, read_at, cause))
     _store_macs(vm, hardware.macs(kept, shown))
     _store_files(vm, hardware.files(kept, shown))
+    _store_snapshots(vm, detail.snapshots)
     return {column: value for column, value in wanted.items() if getattr(vm, column) != value}
 
 
@@ -97,6 +100,21 @@ def _store_files(vm: Vm, files: dict[str, bool]) -> None:
         vm.disk_files.filter(path__in=gone).delete()
     fresh = [path for path, is_written in sorted(files.items()) if known.get(path) != is_written]
     DiskFile.objects.bulk_create([DiskFile(vm=vm, path=path, is_written=files[path]) for path in fresh])
+
+
+def _store_snapshots(vm: Vm, found: tuple[SnapshotSummary, ...]) -> None:
+    """One query where there is none and was none. Who made one stays known."""
+    known = {one.name: one for one in vm.snapshots.all()}
+    names = {one.name for one in found}
+    if gone := [row.pk for name, row in known.items() if name not in names]:
+        vm.snapshots.filter(pk__in=gone).delete()
+    for one in found:
+        said = {name: value for name, value in asdict(one).items() if name != "name"}
+        row = known.get(one.name) or Snapshot(vm=vm, name=one.name)
+        if row.pk is None or any(getattr(row, name) != value for name, value in said.items()):
+            for name, value in said.items():
+                setattr(row, name, value)
+            row.save()
 
 
 def _store_macs(vm: Vm, macs: set[str]) -> None:

@@ -11,9 +11,11 @@ from django.utils.translation import gettext as _
 
 from hosts.models import Host, NetworkOnHost
 from hosts.operations.reach import takes_part
+from jobs.errors import Text
 from storage.models import PoolOnHost
 from vms.encrypted import why_no_tls
 from vms.models import Vm
+from vms.snapshots import in_the_way
 
 LIVE, COPY, OFFLINE = "live", "copy", "offline"
 CLOCK_TOLERANCE_S = 2.0
@@ -82,6 +84,7 @@ class Needs:
     pools: dict[tuple[int, int], PoolOnHost]  # of those pools, by pool and host
     networks: set[tuple[str, int]]  # of the VM's networks: name and host, where it is active
     trusted: frozenset[int]  # hosts that the VM's host can log in to
+    snapshots: Text | None = None  # why those of the VM let it go nowhere
 
     @classmethod
     def of(cls, vm: Vm, host: Host | None = None) -> "Needs":
@@ -99,6 +102,7 @@ class Needs:
             {(row.pool_id, row.host_id): row for row in pools.only(*columns)},
             set(networks.values_list("network__name", "host_id")),
             frozenset(vm.host.trusted_hosts if vm.host is not None else ()),
+            in_the_way(vm),
         )
 
 
@@ -133,6 +137,8 @@ def best(vm: Vm, mode: str, *, tls: bool = False) -> Destination | None:
 
 def weigh(vm: Vm, host: Host, mode: str, needs: Needs) -> Destination:
     found = Destination(host, no_tls=why_no_tls(vm.host, host))
+    if needs.snapshots:
+        found.block(str(needs.snapshots))
     _weigh_host(vm, host, mode, needs, found)
     for disk, here in needs.disks:
         _weigh_disk(disk, here, host, mode, needs, found)

@@ -227,26 +227,42 @@ class DiskForm(forms.Form):
         return size
 
 
-class DeleteForm(forms.Form):
-    """Which disks go with it; the name typed, because it can't be undone."""
+class TypedForm(forms.Form):
+    """Only the name typed, because it can't be undone."""
 
-    disks = forms.MultipleChoiceField(label=gettext_lazy("Remove these disks for good"), required=False, widget=CHECKS)
     typed = forms.CharField(label="", max_length=300, required=False)
 
-    def __init__(self, *args: Any, vm: Vm, disks: list[DiskOfVm], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, vm: Vm, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.vm = vm
-        choices = [(disk.path, disk_label(disk)) for disk in disks if disk.is_removable]
-        self.fields["disks"].choices = choices  # type: ignore[attr-defined]
         self.fields["typed"].label = _("Type its name: %(name)s") % {"name": vm.name}
         self.fields["typed"].widget.attrs |= {"data-must-equal": vm.name, "autocomplete": "off", "spellcheck": "false"}
-        if not choices:
-            del self.fields["disks"]
 
     def clean_typed(self) -> str:
         if self.cleaned_data["typed"] != self.vm.name:
             raise ValidationError(_("This is not its name."))
         return str(self.cleaned_data["typed"])
+
+
+class DeleteForm(TypedForm):
+    """Which disks go with it, and the name typed."""
+
+    disks = forms.MultipleChoiceField(label=gettext_lazy("Remove these disks for good"), required=False, widget=CHECKS)
+    field_order = ["disks", "typed"]
+
+    def __init__(self, *args: Any, vm: Vm, disks: list[DiskOfVm], **kwargs: Any) -> None:
+        super().__init__(*args, vm=vm, **kwargs)
+        choices = [(disk.path, disk_label(disk)) for disk in disks if disk.is_removable]
+        self.fields["disks"].choices = choices  # type: ignore[attr-defined]
+        if not choices:
+            del self.fields["disks"]
+
+
+class SnapshotForm(forms.Form):
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=60)
+    description = forms.CharField(
+        label=gettext_lazy("What it is for"), required=False, max_length=500, widget=forms.Textarea(attrs={"rows": 2})
+    )
 
 
 def disk_label(disk: DiskOfVm) -> str:

@@ -190,6 +190,47 @@ class DefinitionVersion(models.Model):
         ordering = ["-id"]
 
 
+class Snapshot(models.Model):
+    """A state of a VM to go back to, kept inside its disks. As its host says, but for who made it."""
+
+    vm = models.ForeignKey(Vm, on_delete=models.CASCADE, related_name="snapshots")
+    name = models.CharField(_("name"), max_length=255)
+    description = models.TextField(_("description"), blank=True)
+    taken_at = models.DateTimeField()
+    has_memory = models.BooleanField(default=False)  # of a running VM, which runs on from there
+    parent = models.CharField(max_length=255, blank=True)
+    is_current = models.BooleanField(default=False)  # the VM goes on from this one
+    vcpus = models.PositiveIntegerField(default=0)  # which the VM had, and has again afterwards
+    memory_bytes = models.BigIntegerField(default=0)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    reach = Reach("vms.view", owner="vm__owner", vm="vm", group="vm__group")
+
+    class Meta:
+        ordering = ["taken_at", "pk"]
+        constraints = [models.UniqueConstraint(fields=["vm", "name"], name="snapshot_once_a_vm")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ScreenLink(models.Model):
+    """A link to look at a VM's screen without a login: shown once, kept only as a SHA-256 digest."""
+
+    vm = models.ForeignKey(Vm, on_delete=models.CASCADE, related_name="screen_links")
+    digest = models.CharField(max_length=64, unique=True)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    made_at = models.DateTimeField(default=timezone.now)
+    until = models.DateTimeField(_("valid until"))
+    seen_at = models.DateTimeField(null=True)  # when somebody last opened it
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return str(_("view-only link to %(vm)s")) % {"vm": self.vm.name}
+
+
 class ConsoleKind(models.TextChoices):
     VNC = "vnc", _("screen")
     SERIAL = "serial", _("serial")
@@ -199,7 +240,8 @@ class ConsoleSession(models.Model):
     """A one-time ticket for a console, and after its use the audit of that session."""
 
     vm = models.ForeignKey(Vm, on_delete=models.CASCADE, related_name="console_sessions")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE)  # None: by a link
+    link = models.ForeignKey(ScreenLink, null=True, on_delete=models.SET_NULL, related_name="+")
     session_digest = models.CharField(max_length=64)  # of the web session's key
     ticket_digest = models.CharField(max_length=64, unique=True)
     kind = models.CharField(max_length=6, choices=ConsoleKind.choices)

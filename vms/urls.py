@@ -1,7 +1,7 @@
 from django.urls import path
 
 from vms import console_views, migration_views
-from vms.views import actions, bulk, create, groups, lists, pages
+from vms.views import actions, bulk, create, groups, lists, pages, snapshots
 
 app_name = "vms"
 urlpatterns = [
@@ -35,6 +35,11 @@ urlpatterns = [
     path("<uuid:uuid>/disks/<slug:target>", actions.disk, name="disk"),
     path("<uuid:uuid>/delete", actions.delete, name="delete"),
     path("<uuid:uuid>/forget", actions.forget, name="forget"),
+    path("<uuid:uuid>/rebuild", actions.rebuild, name="rebuild"),
+    path("<uuid:uuid>/snapshots", snapshots.index, name="snapshots"),
+    path("<uuid:uuid>/snapshots/take", snapshots.take, name="take_snapshot"),
+    path("<uuid:uuid>/snapshots/<int:pk>/revert", snapshots.revert, name="revert_snapshot"),
+    path("<uuid:uuid>/snapshots/<int:pk>/delete", snapshots.delete, name="delete_snapshot"),
     path("<uuid:uuid>/start-anyway", actions.start_anyway, name="start_anyway"),
     path("<uuid:uuid>/migrate", migration_views.migrate, name="migrate"),
     path("<uuid:uuid>/migration", migration_views.migration, name="migration"),

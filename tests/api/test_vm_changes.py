@@ -1,16 +1,18 @@
 """Changing a VM by API: the pages' operations and forms, and their words beside the same fields."""
 
+import re
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from access.models import User
 from jobs.models import Job
 from tests.api.kit import call
 from tests.factories import GIB, make_host, make_vm
 from vms.actions import MENU
-from vms.models import Tag, Vm
+from vms.models import Snapshot, Tag, Vm
 
 pytestmark = pytest.mark.django_db
 CHANGES = [
@@ -176,9 +178,12 @@ def test_what_an_action_does_not_take(
 
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
 def test_strangers_and_owners(lab_user: User, vm: Vm, method: str, path: str, body: Any) -> None:
-    """A lab user may start and stop what is theirs, not change it; what is another's is not there."""
+    """A lab user may start, stop, rename and describe what is theirs, not change it; another's is not there."""
     assert call(lab_user, method, f"/vms/{vm.uuid}{path}", body).status_code == 404
     Vm.objects.update(owner=lab_user)
+    if path in {"", "/rename"} and method != "DELETE":
+        assert call(lab_user, "PATCH", f"/vms/{vm.uuid}", {"owner": None}).status_code == 422
+        return
     assert call(lab_user, method, f"/vms/{vm.uuid}{path}", body).status_code == 403
     assert not Job.objects.exists()
 
@@ -194,7 +199,20 @@ def test_every_entry_of_the_menu_is_a_call(admin: User) -> None:
     paths = call(admin, "GET", "/openapi.json").json()["paths"]
     summary = paths["/api/v1/vms/{uuid}/actions/{action}"]["post"]["description"]
     calls = {path.rsplit("/", 1)[1] for path in paths if path.startswith("/api/v1/vms/{uuid}/")}
+    calls |= {"snapshot"} if "post" in paths["/api/v1/vms/{uuid}/snapshots"] else set()
     calls |= {"edit"} if "patch" in paths["/api/v1/vms/{uuid}"] else set()
     calls |= {"delete"} if "delete" in paths["/api/v1/vms/{uuid}"] else set()
     for action in (action for group in MENU for action in group):
-        assert action.verb in calls or action.verb in summary.replace(".", "").split(", "), action.verb
+        assert action.verb in calls or action.verb in re.findall(r"[a-z-]+", summary), action.verb
+
+
+def test_snapshots(lab_user: User, vm: Vm) -> None:
+    Vm.objects.update(owner=lab_user)
+    assert call(lab_user, "POST", f"/vms/{vm.uuid}/snapshots", {"name": "first"}).status_code == 202
+    assert Job.objects.get().params == {"name": "first", "description": ""}
+    one = Snapshot.objects.create(vm=vm, name="second", taken_at=timezone.now())
+    Vm.objects.update(job=None)
+    assert [row["name"] for row in call(lab_user, "GET", f"/vms/{vm.uuid}/snapshots").json()] == ["second"]
+    assert call(lab_user, "POST", f"/vms/{vm.uuid}/snapshots/{one.pk}/revert").status_code == 202
+    assert call(lab_user, "DELETE", f"/vms/{vm.uuid}/snapshots/{one.pk}").status_code == 202
+    assert call(lab_user, "DELETE", f"/vms/{vm.uuid}/snapshots/{one.pk + 1}").status_code == 404

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from django.test import Client
+from django.utils import timezone
 
 from access import invitations
 from access.models import ApiToken, Grant, Group, Invitation, Role, SshKey, User, WebSession
@@ -15,7 +16,7 @@ from selfservice.models import Offer, Request
 from storage.models import Image, ImageState, Pool, Upload, Volume
 from tests.factories import give, make_group, make_host, make_network, make_pool, make_vm
 from tests.selfservice.kit import ask, make_offer
-from vms.models import DefinitionVersion, Vm
+from vms.models import DefinitionVersion, Snapshot, Vm
 from vms.states import VmState
 
 ROLES = {
@@ -61,6 +62,7 @@ class World:
     secret: str  # of the invitation
     session: WebSession  # another browser of the owner's
 
+    snapshot: Snapshot
     @property
     def person(self) -> User:
         return self.users["approver"]
@@ -93,6 +95,7 @@ def make_world() -> World:
     token, _secret = ApiToken.make(users["owner"], "script")
     grant = give(users["owner"], Role.USER, vm)
     entry = Entry.objects.create(
+    snapshot = Snapshot.objects.create(vm=vm, name="before", taken_at=timezone.now())
         text="Pause web-07", who="owner", person_key=users["owner"].pk, kind="vm", key=str(vm.uuid)
     )
     ssh_key = SshKey.objects.create(user=users["owner"], text="ssh-ed25519 AAAA me", fingerprint="SHA256:x")
@@ -129,6 +132,7 @@ def make_world() -> World:
 def off(world: World) -> Vm:
     Vm.objects.filter(pk=world.vm.pk).update(observed_state=VmState.OFF)
     world.vm.refresh_from_db()
+        snapshot,
     return world.vm
 
 

@@ -120,10 +120,13 @@ class TestActions:
     def test_unknown_verb(self, admin_client: Client, vm: Vm) -> None:
         assert admin_client.post(url("act", vm, "explode")).status_code == 404
 
-    def test_owner_may_power_but_not_change(self, client: Client, lab_user: User, vm: Vm) -> None:
+    def test_owner_may_power_and_edit_but_not_change(self, client: Client, lab_user: User, vm: Vm) -> None:
         client.force_login(lab_user)
         assert client.post(url("act", vm, "reboot")).status_code == 302
-        for dialog in ("rename", "edit", "resize", "delete", "forget", "migrate"):
+        for dialog in ("rename", "edit", "rebuild", "take_snapshot"):
+            assert client.get(url(dialog, vm)).status_code == 200
+        assert "owner" not in client.get(url("edit", vm)).context["form"].fields
+        for dialog in ("resize", "delete", "forget", "migrate"):
             assert client.get(url(dialog, vm)).status_code == 403
             assert client.post(url(dialog, vm), {"typed": vm.name}).status_code == 403
         assert client.post(url("act", vm, "autostart-on")).status_code == 403
@@ -139,7 +142,8 @@ class TestActions:
         assert offers["reboot"].reason == ""
         assert "start" not in offers
         theirs = {offer.action.verb: offer for group in menu(lab_user, vm) for offer in group}
-        assert theirs["resize"].reason == "You have no right to do this."
+        assert {"edit", "rename", "snapshot"} < set(theirs)
+        assert not {"resize", "migrate", "delete"} & set(theirs), "what one may never do is not there"
 
 
 class TestDialogs:

@@ -9,9 +9,11 @@ from typing import Any
 
 import libvirt
 
+from virt import snapshots
 from virt.errors import NotFound, Unsupported, VirtError, translated
 from virt.guests import STATES
 from virt.xml.domain import AGENT_CHANNEL
+from virt.xml.snapshot import SnapshotSummary
 from virt.xml.tree import parse_document
 
 STATISTICS = (
@@ -85,6 +87,7 @@ class DomainDetail:
     persistent_xml: str
     live_xml: str
     is_agent_connected: bool
+    snapshots: tuple[SnapshotSummary, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,7 @@ def _detail(domain: "libvirt.virDomain") -> DomainDetail:
         persistent_xml=str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)),
         live_xml=live_xml,
         is_agent_connected=bool(live_xml) and _is_agent_connected(live_xml),
+        snapshots=snapshots.read(domain),
     )
 
 

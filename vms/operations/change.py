@@ -30,7 +30,7 @@ class RenameVm(VmOperation):
 
     name = "vms.rename"
     verb = gettext_lazy("Rename")
-    permission = "vms.change"
+    permission = "vms.edit"
     allowed_states = STARTABLE
 
     @classmethod
@@ -68,7 +68,7 @@ class EditVm(VmOperation):
 
     name = "vms.edit"
     verb = gettext_lazy("Edit")
-    permission = "vms.change"
+    permission = "vms.edit"
 
     @classmethod
     def state_refusal(cls, vm: Vm) -> Text | None:
@@ -91,8 +91,9 @@ class EditVm(VmOperation):
         vm = self.target
         for field in ("title", "description"):
             setattr(vm, field, self.params.get(field, getattr(vm, field)))
-        if "owner" in self.params:
+        if "owner" in self.params and vm.owner_id != self.params["owner"]:
             vm.owner_id = self.params["owner"]
+            vm.grants.filter(is_share=True).delete()  # whom the next one shares it with is theirs to say
         if "group" in self.params:
             vm.group_id = self.params["group"]
         vm.save(update_fields=["title", "description", "owner", "group"])
@@ -118,7 +119,7 @@ class TagVm(VmOperation):
 
     name = "vms.tag"
     verb = gettext_lazy("Tag")
-    permission = "vms.change"
+    permission = "vms.edit"
     bulk = True
 
     @classmethod

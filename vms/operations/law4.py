@@ -2,9 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
 
 from hosts.models import Host
 from hosts.states import HostState
+from jobs.errors import Failed
+from jobs.run import Run
 from storage.models import PoolOnHost
 from virt import guests
 from virt.errors import VirtError
@@ -45,6 +50,35 @@ def _lies_in(path: str, folder: str) -> bool:
 def silent_hosts(vm: Vm) -> list[Host]:
     """Which of them can't be asked, as far as the database knows. A host known to be off needs no question."""
     return [host for host in could_run_on(vm) if host.is_unknown]
+
+
+def ask_others(run: Run, vm: Vm, params: dict[str, Any]) -> None:
+    """Before a start: raise Failed unless every host that could run it says that it does not.
+
+    params: of StartVm, a person's word for hosts that can't be asked.
+    """
+    others = could_run_on(vm)
+    if not others:
+        return
+    run.progress(None, _("Asking %(n)s other hosts whether it runs there") % {"n": len(others)})
+    answers = ask_hosts(vm, others)
+    if answers.running_on:
+        where = ", ".join(str(host) for host in answers.running_on)
+        raise Failed(_("%(vm)s runs already on %(hosts)s.") % {"vm": vm, "hosts": where})
+    given = set(params.get("silent_hosts") or ()) if params.get("force") else set()
+    silent = [host for host in answers.silent if host.pk not in given]
+    if silent:
+        run.keep(silent_hosts=[host.pk for host in silent])
+        raise Failed(
+            _(
+                "%(hosts)s can't be asked whether %(vm)s runs there. Starting it twice would destroy its disks. "
+                "Make sure that it does not run there (or declare the host off), then start it anyway."
+            )
+            % {"hosts": ", ".join(str(host) for host in silent), "vm": vm}
+        )
+    if answers.silent:
+        names = ", ".join(str(host) for host in answers.silent)
+        run.warn(_("Started on a person's word that it does not run on %(hosts)s.") % {"hosts": names})
 
 
 def ask_hosts(vm: Vm, hosts: Iterable[Host]) -> Answers:

@@ -14,7 +14,7 @@ from virt import guests
 from virt.connection import connect
 from vms.models import Presence, Vm
 from vms.operations.base import VmOperation
-from vms.operations.law4 import ask_hosts, could_run_on
+from vms.operations.law4 import ask_others
 from vms.states import ALIVE, STARTABLE, VmState
 
 SHUTDOWN_TIMEOUT_S = 120
@@ -42,37 +42,12 @@ class StartVm(VmOperation):
         if state in ALIVE:
             run.log(_("It runs already."))
             return {"started": False}
-        self.ask_others(run)
+        ask_others(run, self.target, self.params)
         self.virsh(run, "start", str(self.target))
         run.progress(None, _("Starting"))
         with connect(self.host().target) as conn:
             guests.start(conn, self.uuid)
         return {"started": True}
-
-    def ask_others(self, run: Run) -> None:
-        """Law 4: nothing starts that may be running elsewhere."""
-        others = could_run_on(self.target)
-        if not others:
-            return
-        run.progress(None, _("Asking %(n)s other hosts whether it runs there") % {"n": len(others)})
-        answers = ask_hosts(self.target, others)
-        if answers.running_on:
-            where = ", ".join(str(host) for host in answers.running_on)
-            raise Failed(_("%(vm)s runs already on %(hosts)s.") % {"vm": self.target, "hosts": where})
-        given = set(self.params.get("silent_hosts") or ()) if self.params.get("force") else set()
-        silent = [host for host in answers.silent if host.pk not in given]
-        if silent:
-            run.keep(silent_hosts=[host.pk for host in silent])
-            raise Failed(
-                _(
-                    "%(hosts)s can't be asked whether %(vm)s runs there. Starting it twice would destroy its disks. "
-                    "Make sure that it does not run there (or declare the host off), then start it anyway."
-                )
-                % {"hosts": ", ".join(str(host) for host in silent), "vm": self.target}
-            )
-        if answers.silent:
-            names = ", ".join(str(host) for host in answers.silent)
-            run.warn(_("Started on a person's word that it does not run on %(hosts)s.") % {"hosts": names})
 
 
 @register

@@ -20,12 +20,13 @@ from ui.forms import add_refusal, number_in
 from ui.htmx import job_response, note_response, render_dialog
 from vms.actions import POSTS
 from vms.disks import disks_of, find_disk, seed_paths
-from vms.forms import DeleteForm, DiskForm, EditForm, RenameForm, ResizeForm, StartAnywayForm
+from vms.forms import DeleteForm, DiskForm, EditForm, RenameForm, ResizeForm, StartAnywayForm, TypedForm
 from vms.models import Vm
 from vms.operations.change import EditVm, RenameVm, ResizeDisk, ResizeVm
 from vms.operations.delete import DeleteVm, ForgetVm
 from vms.operations.law4 import silent_hosts
 from vms.operations.power import StartVm
+from vms.operations.rebuild import RebuildVm
 from vms.views.find import find_vm
 
 Params = Callable[[Any], dict[str, Any]]
@@ -87,7 +88,7 @@ def dialog(
 @require_http_methods(["GET", "POST"])
 @permission_required("vms.view")
 def rename(request: PersonRequest, uuid: UUID) -> HttpResponse:
-    vm = find_vm(request, uuid, "vms.change")
+    vm = find_vm(request, uuid, "vms.edit")
     form = RenameForm(request.POST or None, vm=vm, initial={"name": vm.name})
     return dialog(request, vm, RenameVm, form, "vms/_rename_dialog.html", lambda form: dict(form.cleaned_data))
 
@@ -95,7 +96,7 @@ def rename(request: PersonRequest, uuid: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @permission_required("vms.view")
 def edit(request: PersonRequest, uuid: UUID) -> HttpResponse:
-    vm = find_vm(request, uuid, "vms.change")
+    vm = find_vm(request, uuid, "vms.edit")
     form = EditForm(request.POST or None, vm=vm, user=request.user)
     return dialog(request, vm, EditVm, form, "vms/_edit_dialog.html", lambda form: form.params())
 
@@ -136,6 +137,17 @@ def delete(request: PersonRequest, uuid: UUID) -> HttpResponse:
         return {"disks": form.cleaned_data.get("disks", [])}
 
     return dialog(request, vm, DeleteVm, form, "vms/_delete_dialog.html", params, kept=kept, seeds=seed_paths(vm))
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("vms.view")
+def rebuild(request: PersonRequest, uuid: UUID) -> HttpResponse:
+    vm = find_vm(request, uuid, "vms.rebuild")
+    form = TypedForm(request.POST or None, vm=vm)
+    snapshots = vm.snapshots.count()
+    others = [disk for disk in vm.disks if disk.get("device", "disk") == "disk"][1:]
+    more = {"snapshots": snapshots, "others": others}
+    return dialog(request, vm, RebuildVm, form, "vms/_rebuild_dialog.html", lambda form: {}, **more)
 
 
 @require_http_methods(["GET", "POST"])

@@ -39,6 +39,8 @@ def frame(request: PersonRequest, vm: Vm, tab: str) -> dict[str, Any]:
         "menu": menu(request.user, vm),
         "may_migrate": can(request.user, "vms.migrate", vm),
         "may_console": can(request.user, "vms.console", vm),
+        "may_snapshot": can(request.user, "vms.snapshot", vm),
+        "may_share": can(request.user, "vms.share", vm),
         "sees_hosts": can(request.user, "hosts.view"),
         "sees_storage": can(request.user, "storage.view"),
     }
