@@ -23,6 +23,7 @@ from api import (
 )
 from api.auth import AUTH, reader_required
 from api.body import JsonOnly
+from api.limits import PerPerson
 from api.openapi import DroverApi
 
 api = DroverApi(
@@ -32,6 +33,7 @@ api = DroverApi(
     urls_namespace="api",
     auth=AUTH,
     parser=JsonOnly(),
+    throttle=[PerPerson()],
     docs_url="/docs",
     docs_decorator=reader_required,
 )

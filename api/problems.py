@@ -12,6 +12,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
 from access.people import Denied
+from api import limits
 from api.body import NotJson
 from api.forms import Invalid
 from api.scopes import OutOfScope
@@ -95,7 +96,9 @@ def _throttled(_request: HttpRequest, error: Any) -> HttpResponse:
     return problem(429, HTTPStatus(429).phrase, WORDS[429], retry_after_s=int(error.wait or 1))
 
 
-def _nobody(_request: HttpRequest, _error: Any) -> HttpResponse:
+def _nobody(request: HttpRequest, _error: Any) -> HttpResponse:
+    if limits.is_stranger_over(request):
+        return problem(429, HTTPStatus(429).phrase, WORDS[429], retry_after_s=limits.wait_s())
     response = problem(401, "Unauthorized", WORDS[401])
     response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -284,6 +284,12 @@ JOBS_KEEP_DAYS = env_int("DROVER_JOBS_KEEP_DAYS", 365)
 AUDIT_KEEP_DAYS = env_int("DROVER_AUDIT_KEEP_DAYS", 3 * 365)
 ESCALATE_HOURS = env_int("DROVER_ESCALATE_HOURS", 24)  # a request that nobody has answered by then is marked
 AUDIT_HEAD_FILE = VAR / "audit-head"
+API_CALLS_PER_MINUTE = env_int("DROVER_API_CALLS_PER_MINUTE", 6000)  # of a person; 0 is no limit, here and below
+API_STRANGERS_PER_MINUTE = env_int("DROVER_API_STRANGERS_PER_MINUTE", 120)  # from one address without a valid token
+MOST_WAITING_JOBS = env_int("DROVER_MOST_WAITING_JOBS", 1000)  # of one person at the same time, as the rest
+MOST_UPLOADS = env_int("DROVER_MOST_UPLOADS", 10)
+MOST_OPEN_REQUESTS = env_int("DROVER_MOST_OPEN_REQUESTS", 50)
+MOST_CONSOLES = env_int("DROVER_MOST_CONSOLES", 100)
 MIGRATIONS_PER_HOST = env_int("DROVER_MIGRATIONS_PER_HOST", 2)
 
 LOGGING = {

@@ -1,19 +1,23 @@
 """Asking for a job, and asking to cancel one. How jobs wait is in `jobs.waiting`, how they run in `jobs.work`."""
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from access.models import User
 from access.rules import Person, can, everywhere, is_somebody
-from jobs import guards, record
+from jobs import guards, limits, record
 from jobs.errors import Refused
 from jobs.models import Job, JobLine
 from jobs.operations import Operation, by_name
 from jobs.states import ACTIVE, State
 from jobs.waiting import announce, dispatch
 from jobs.work import end_before_start
+
+TOO_MANY = gettext_lazy("You have %(n)s jobs waiting already: let some end, or cancel them.")
 
 
 def enqueue(operation: Operation, *, user: User | None, parent: Job | None = None) -> Job:
@@ -25,6 +29,9 @@ def enqueue(operation: Operation, *, user: User | None, parent: Job | None = Non
         _check_right(operation, user)
         operation.refuse()
         with transaction.atomic():
+            if user is not None and parent is None:
+                waiting = Job.objects.filter(user=user, parent=None, state=State.QUEUED)
+                limits.check(waiting, settings.MOST_WAITING_JOBS, TOO_MANY)
             guards.ask(operation, user)
             job = _write(operation, user, parent)
     announce(job)

@@ -2,16 +2,21 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from access.models import User
+from jobs import limits
 from jobs.errors import Refused
 from selfservice import deciding, first_boot, naming, offers
 from selfservice.models import OfferVersion, Request
 from selfservice.sizes import SIZES, check_sizes, reserve
-from selfservice.states import Step
+from selfservice.states import RequestState, Step
 from selfservice.steps import note
+
+TOO_MANY = gettext_lazy("%(n)s of your requests wait already: nobody has decided about them yet.")
 
 
 def ask(user: User, version: OfferVersion, wish: dict[str, Any]) -> Request:
@@ -28,6 +33,8 @@ def ask(user: User, version: OfferVersion, wish: dict[str, Any]) -> Request:
         raise Refused(_("You are not in this group."), field="group")
     columns = {name: wish[name] for name in ("pattern", "count", *SIZES, "group", "ssh_keys", "reason")}
     with transaction.atomic():
+        waiting = Request.objects.filter(asker=user, state=RequestState.PENDING)
+        limits.check(waiting, settings.MOST_OPEN_REQUESTS, TOO_MANY)
         request = Request(asker=user, version=version, values=values, lease_days=version.lease_days, **columns)
         request.save(force_insert=True)
         reserve(request)

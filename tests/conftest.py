@@ -37,6 +37,12 @@ def _in_memory_layer() -> None:
     channel_layers.backends.clear()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_counting() -> None:
+    """Calls of the API are counted in Redis: where the tests have one, by tests of their own."""
+    django_settings.API_CALLS_PER_MINUTE = django_settings.API_STRANGERS_PER_MINUTE = 0
+
+
 @pytest.fixture(autouse=True)
 def _quick_passwords(settings: Any) -> None:
     """The real hasher takes a third of a second on purpose: that would be most of the time of the fast tests."""

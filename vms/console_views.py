@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from access.addresses import client_address
 from access.rules import PersonRequest, find, permission_required
+from jobs.errors import Refused
 from ui.policy import POLICY
 from vms import consoles
 from vms.actions import row_action
@@ -60,12 +61,15 @@ def console_ticket(request: PersonRequest, uuid: uuid_module.UUID) -> JsonRespon
     if not vm.is_alive or vm.host is None:
         reason = _("%(vm)s is %(state)s.") % {"vm": vm, "state": vm.get_state_display()}
         return JsonResponse({"error": reason}, status=409)
-    ticket = consoles.issue(
-        vm,
-        request.user,
-        request.session.session_key or "",
-        kind=kind_of(request),
-        view_only=False,
-        address=client_address(request),
-    )
+    try:
+        ticket = consoles.issue(
+            vm,
+            request.user,
+            request.session.session_key or "",
+            kind=kind_of(request),
+            view_only=False,
+            address=client_address(request),
+        )
+    except Refused as refused:
+        return JsonResponse({"error": str(refused.message)}, status=409)
     return JsonResponse({"path": f"/console-socket?ticket={ticket}"})

@@ -5,19 +5,24 @@ import secrets
 from datetime import timedelta
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from access.models import User
 from access.rules import role_of, visible
 from access.sessions import people_of
+from jobs import limits
 from vms import console_record
 from vms.models import ConsoleKind, ConsoleSession, Vm
 
 VALID_FOR = timedelta(seconds=30)
 NOTED_EVERY = timedelta(seconds=15)
 DEAD_AFTER = 4 * NOTED_EVERY
+TOO_MANY = gettext_lazy("You have %(n)s consoles open already: close some.")
 
 
 def digest(text: str) -> str:
@@ -25,7 +30,9 @@ def digest(text: str) -> str:
 
 
 def issue(vm: Vm, user: User, session_key: str, *, kind: str, view_only: bool, address: str | None) -> str:
-    """A new ticket for one console of one VM; only its digest is kept."""
+    """A new ticket for one console of one VM; only its digest is kept. Raises Refused."""
+    held = Q(used_at__isnull=False) | Q(expires_at__gt=timezone.now())  # open, or about to be
+    limits.check(ConsoleSession.objects.filter(held, user=user, closed_at=None), settings.MOST_CONSOLES, TOO_MANY)
     ticket = secrets.token_urlsafe(32)
     ConsoleSession.objects.create(
         vm=vm,

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from celery import shared_task
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -13,6 +14,7 @@ from redis.exceptions import RedisError
 
 from access.models import User
 from hosts.models import Host
+from jobs import limits
 from jobs.engine import cancel, enqueue
 from jobs.errors import Failed, Refused
 from jobs.models import Job
@@ -26,6 +28,7 @@ from storage.operations.volumes import working_host
 from storage.transfer import Filling
 
 MAX_BYTES = 1024**4
+TOO_MANY = gettext_lazy("%(n)s of your uploads are not done: let them end, or give them up.")
 
 
 def begin_upload(user: User, fields: dict[str, Any]) -> Upload:
@@ -38,6 +41,7 @@ def begin_upload(user: User, fields: dict[str, Any]) -> Upload:
         raise Refused(_("The file is empty, or larger than 1 TiB."), field="file")
     file_name = "".join(sign for sign in str(fields.get("file_name", "")) if sign.isprintable())[:255]
     with transaction.atomic():
+        limits.check(Upload.objects.filter(user=user), settings.MOST_UPLOADS, TOO_MANY)
         image = new_image(user, fields, ImageOrigin.UPLOAD, file_name)
         host = working_host(image.pool, image.host_id or fields.get("host") or None)
         cell = image.pool.presences.filter(host=host).first()
