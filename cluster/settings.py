@@ -8,7 +8,18 @@ from urllib.parse import unquote
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from cluster.env import env_bool, env_int, env_pairs, env_secret, env_smtp, env_str, env_url, oidc_apps
+from cluster.env import (
+    env_bool,
+    env_int,
+    env_number,
+    env_numbers,
+    env_pairs,
+    env_secret,
+    env_smtp,
+    env_str,
+    env_url,
+    oidc_apps,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = Path(env_str("DROVER_VAR") or BASE_DIR / "var").absolute()
@@ -138,6 +149,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "run" / "beat-schedule")
+LEASE_LOOK_S = max(0.5, env_number("DROVER_LEASE_LOOK_SECONDS", 300))  # how often leases are looked through
 CELERY_BEAT_SCHEDULE = {
     "jobs.look_after": {"task": "jobs.look_after", "schedule": 5.0, "options": {"expires": 5}},
     "storage.clean_uploads": {"task": "storage.clean_uploads", "schedule": 3600.0, "options": {"expires": 600}},
@@ -154,6 +166,16 @@ CELERY_BEAT_SCHEDULE = {
     "jobs.forget_old": {"task": "jobs.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
     "audit.seal": {"task": "audit.seal", "schedule": 30.0, "options": {"expires": 30}},
     "selfservice.escalate": {"task": "selfservice.escalate", "schedule": 300.0, "options": {"expires": 300}},
+    "selfservice.leases": {
+        "task": "selfservice.leases",
+        "schedule": LEASE_LOOK_S,
+        "options": {"expires": max(1.0, LEASE_LOOK_S)},
+    },
+    "selfservice.unused": {
+        "task": "selfservice.unused",
+        "schedule": 72 * LEASE_LOOK_S,  # every 6 hours
+        "options": {"expires": max(1.0, 12 * LEASE_LOOK_S)},
+    },
     "audit.forget_old": {"task": "audit.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
@@ -283,6 +305,11 @@ LOCAL_HOST = env_bool("DROVER_LOCAL_HOST", default=True)
 JOBS_KEEP_DAYS = env_int("DROVER_JOBS_KEEP_DAYS", 365)
 AUDIT_KEEP_DAYS = env_int("DROVER_AUDIT_KEEP_DAYS", 3 * 365)
 ESCALATE_HOURS = env_int("DROVER_ESCALATE_HOURS", 24)  # a request that nobody has answered by then is marked
+LEASE_WARN_DAYS = sorted(set(env_numbers("DROVER_LEASE_WARN_DAYS", "7,1")), reverse=True)  # before the end
+LEASE_GRACE_DAYS = env_number("DROVER_LEASE_GRACE_DAYS", 7)  # from the end until it is archived
+LEASE_ARCHIVE_DAYS = env_number("DROVER_LEASE_ARCHIVE_DAYS", 30)  # from then until it is deleted
+LEASE_UNUSED_DAYS = env_number("DROVER_LEASE_UNUSED_DAYS", 14)  # 0: nothing is suggested for return
+LEASE_DAY_S = env_number("DROVER_LEASE_DAY_SECONDS", 86400)  # how long a day of a lease lasts: shorter to try it out
 AUDIT_HEAD_FILE = VAR / "audit-head"
 API_CALLS_PER_MINUTE = env_int("DROVER_API_CALLS_PER_MINUTE", 6000)  # of a person; 0 is no limit, here and below
 API_STRANGERS_PER_MINUTE = env_int("DROVER_API_STRANGERS_PER_MINUTE", 120)  # from one address without a valid token

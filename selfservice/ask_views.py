@@ -1,6 +1,5 @@
 """What people may ask for, as cards, and the form to ask by."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.http import Http404, HttpResponse, HttpResponseRedirect
@@ -12,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from access.models import Group
 from access.rules import PersonRequest, can, permission_required
 from jobs.errors import Refused
-from selfservice import asking, naming, offers, quotas
+from selfservice import asking, naming, offers, quotas, terms
 from selfservice.markdown import rendered
 from selfservice.measures import Amount
 from selfservice.models import Offer, OfferVersion, Request
@@ -99,7 +98,7 @@ def outlook(form: AskForm, holder: Holder | None, wish: dict[str, Any]) -> dict[
         "gauges": quotas.gauges(holder, more),
         "group": group,
         "group_gauges": quotas.gauges(group, more) if group else [],
-        "until": None if version.lease_days is None else timezone.now() + timedelta(days=version.lease_days),
+        "until": None if version.lease_days is None else timezone.now() + terms.days(version.lease_days),
         "names": names[:SHOWN_NAMES],
         "more_names": max(0, len(names) - SHOWN_NAMES),
         "is_free": offers.is_free(version, draft),

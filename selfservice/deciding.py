@@ -14,12 +14,12 @@ from access.models import User
 from access.rules import can, everywhere, visible
 from jobs.engine import enqueue
 from jobs.errors import Refused
-from selfservice import naming, quotas
+from selfservice import naming, quotas, terms
 from selfservice.models import Request
 from selfservice.operations import BuildRequest
 from selfservice.sizes import SIZES, check_sizes, reserve
 from selfservice.states import RequestState, Step
-from selfservice.steps import change, lease, locked, made, not_possible, note
+from selfservice.steps import change, locked, made, not_possible, note
 from ui import text
 from ui.text import Text
 
@@ -150,7 +150,7 @@ def give_up(request: Request, by: User) -> Request:
         raise PermissionDenied
     row = held(request, S.FAILED)
     has_some = made(row).exists()
-    to, more = (S.READY, lease(row)) if has_some else (S.WITHDRAWN, {})
+    to, more = (S.READY, terms.begin(row, timezone.now())) if has_some else (S.WITHDRAWN, {})
     row = change(row, to, Step.GIVEN_UP, by=by, **more)
     quotas.release(_("given up"), request=row)
     return row

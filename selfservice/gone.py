@@ -5,12 +5,12 @@ from typing import Any
 from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 
+from selfservice import lease_notices
 from selfservice.models import Request
-from selfservice.states import RequestState, Step
+from selfservice.states import LASTING, RequestState, Step
 from selfservice.steps import change, vms_of
 from vms.models import Vm
 
-LASTING = (RequestState.READY, RequestState.EXPIRING, RequestState.EXPIRED, RequestState.ARCHIVED)
 KEPT = "_requests"
 
 
@@ -24,4 +24,4 @@ def remember(instance: Vm, **more: Any) -> None:
 def gone(instance: Vm, **more: Any) -> None:
     for request in getattr(instance, KEPT, ()):
         if not vms_of(request).exists():
-            change(request, RequestState.DELETED, Step.DELETED, by=None)
+            lease_notices.deleted(change(request, RequestState.DELETED, Step.DELETED, by=None))

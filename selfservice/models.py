@@ -202,6 +202,20 @@ class Request(models.Model):
     job = models.ForeignKey("jobs.Job", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     until = models.DateTimeField(null=True, blank=True)  # when its lease ends; set when it is ready
     most_until = models.DateTimeField(null=True, blank=True)  # as far as it can be extended without approval
+    # what follows of it: selfservice.terms
+    leased_at = models.DateTimeField(null=True, blank=True)  # when the lease began, or was extended last
+    stage_until = models.DateTimeField(null=True, blank=True)  # what ended is archived then, what is archived deleted
+    next_at = models.DateTimeField(null=True, blank=True)  # when the clock has something to do for it
+    warned_days = models.FloatField(null=True, blank=True)  # so long before the end people were told last
+    autostarts = models.JSONField(default=list)  # UUIDs of the VMs that started with their hosts, to be so again
+    pinned_at = models.DateTimeField(null=True, blank=True)
+    pinned_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    returned_at = models.DateTimeField(null=True, blank=True)  # given back: it is deleted as soon as possible
+    unused_at = models.DateTimeField(null=True, blank=True)  # when it was suggested for return
+    kept_at = models.DateTimeField(null=True, blank=True)  # when somebody said that it is needed all the same
+    longer_days = models.PositiveIntegerField(null=True, blank=True)  # a wish for more time than the offer allows
+    longer_why = models.TextField(blank=True)
+    longer_at = models.DateTimeField(null=True, blank=True)  # None: there is no such wish
 
     reach = Reach("selfservice.view", owner="asker", group="group")
 
@@ -210,6 +224,9 @@ class Request(models.Model):
         indexes = [
             models.Index(fields=["asker", "-id"]),
             models.Index(fields=["state", "id"]),
+            # the few that the clock and the inbox ask for, among all that ever were
+            models.Index(fields=["next_at"], name="request_next", condition=Q(next_at__isnull=False)),
+            models.Index(fields=["longer_at"], name="request_longer", condition=Q(longer_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -10,10 +11,10 @@ from jobs.errors import Failed, Refused, Text
 from jobs.models import Job
 from jobs.operations import Operation, register
 from jobs.run import Run
-from selfservice import building, quotas
+from selfservice import building, quotas, terms
 from selfservice.models import Request
 from selfservice.states import BUSY, RequestState, Step
-from selfservice.steps import change, lease, locked
+from selfservice.steps import change, locked
 from vms.models import Vm
 from vms.operations.create import CreateVm
 
@@ -74,7 +75,7 @@ class BuildRequest(Operation):
             there = building.finished(row)
             quotas.release(_("it is there"), pk__in=[one.pk for one in there])
             if row.state == S.BUILDING and not row.reservations.filter(released_at=None).exists():
-                change(row, S.READY, Step.READY, by=None, **lease(row))
+                change(row, S.READY, Step.READY, by=None, **terms.begin(row, timezone.now()))
         return {"made": len(there)}
 
     def failed(self, run: Run) -> None:

@@ -31,6 +31,9 @@ TRANSITIONS: dict[RequestState, frozenset[RequestState]] = {
 }
 OVER = frozenset({S.REJECTED, S.WITHDRAWN, S.DELETED})  # nothing comes of it any more
 BUSY = frozenset({S.APPROVED, S.BUILDING})
+LEASED = frozenset({S.READY, S.EXPIRING})  # its VMs are there to be used
+ENDED = frozenset({S.EXPIRED, S.ARCHIVED})  # its lease is over, its VMs are off; it can be extended
+LASTING = LEASED | ENDED
 COLOUR = {
     S.PENDING: "orange",
     S.APPROVED: "blue",
@@ -60,3 +63,16 @@ class Step(models.TextChoices):
     AGAIN = "again", _("tried again")
     GIVEN_UP = "given_up", _("given up")
     DELETED = "deleted", _("deleted")
+    # of its lease
+    WARNED = "warned", _("ends soon")
+    ENDED = "ended", _("ended: shut down")
+    ARCHIVED = "archived", _("archived")
+    EXTENDED = "extended", _("extended")
+    LONGER = "longer", _("more time asked for")
+    GRANTED = "granted", _("more time given")
+    REFUSED = "refused", _("no more time")
+    PINNED = "pinned", _("pinned")
+    UNPINNED = "unpinned", _("no longer pinned")
+    RETURNED = "returned", _("given back")
+    UNUSED = "unused", _("nobody uses it")
+    KEPT = "kept", _("still needed")

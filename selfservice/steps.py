@@ -3,12 +3,10 @@
 Whoever changes one holds its row until the transaction ends.
 """
 
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from access.models import User
@@ -46,6 +44,8 @@ def change(
     if to not in TRANSITIONS.get(before, ()):
         raise not_possible(row)
     row.state = to
+    if to in OVER:
+        columns["next_at"] = None
     for name, value in columns.items():
         setattr(row, name, value)
     row.save(update_fields=["state", *columns])
@@ -76,14 +76,3 @@ def vms_of(request: Request) -> QuerySet[Vm]:
 def made(request: Request) -> QuerySet[Vm]:
     """Those of them that are there, and not half made."""
     return vms_of(request).exclude(observed_state=VmState.CREATING)
-
-
-def lease(request: Request) -> dict[str, Any]:
-    """The columns of a lease that begins now."""
-    now, most = timezone.now(), request.version.most_lease_days
-    if request.lease_days is None:
-        return {"until": None, "most_until": None}
-    return {
-        "until": now + timedelta(days=request.lease_days),
-        "most_until": None if most is None else now + timedelta(days=most),
-    }

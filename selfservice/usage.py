@@ -10,6 +10,7 @@ from jobs.models import Job
 from jobs.states import ACTIVE
 from selfservice.measures import MEASURES, Amount
 from selfservice.models import Reservation
+from selfservice.states import RequestState
 from vms.models import Vm
 from vms.states import ALIVE
 
@@ -26,6 +27,7 @@ class Size(NamedTuple):
     vcpus: int
     memory_bytes: int
     disks: list[dict[str, Any]] | None
+    is_archived: bool = False  # its lease has ended: of its own it only takes the room of its disks
 
     @classmethod
     def of(cls, vm: Vm) -> Self:
@@ -42,13 +44,15 @@ def _of_vms(mine: dict[str, Any]) -> Amount:
     """Of the VMs themselves; those with a reservation count by that, for they may be half made."""
     reserved = Reservation.objects.filter(vm=OuterRef("pk"), released_at=None)
     rows = Vm.objects.filter(~Exists(reserved), **mine).order_by()
-    columns = ("uuid", "observed_state", "vcpus", "memory_bytes", "hardware__disks")
+    archived = Reservation.objects.filter(vm=OuterRef("pk"), request__state=RequestState.ARCHIVED)
+    columns = ("uuid", "observed_state", "vcpus", "memory_bytes", "hardware__disks", Exists(archived))
     found = [Size(*row) for row in rows.values_list(*columns)]
+    counted = [one for one in found if not one.is_archived]
     now = Amount(
-        vms=len(found),
+        vms=len(counted),
         running_vms=sum(one.observed_state in ALIVE for one in found),
-        vcpus=sum(one.vcpus for one in found),
-        memory_bytes=sum(one.memory_bytes for one in found),
+        vcpus=sum(one.vcpus for one in counted),
+        memory_bytes=sum(one.memory_bytes for one in counted),
         disk_bytes=sum(disk_bytes(one.disks) for one in found),
     )
     return now.plus(_coming({str(one.uuid): one for one in found})) if found else now

@@ -1,5 +1,5 @@
 """The simulated host of the tests of VMs: it can be asked for VMs, and fails at their seeds, which it can't store."""
 
-from tests.vms.conftest import here, host, pool
+from tests.vms.conftest import a_vm, here, host, pool
 
-__all__ = ["here", "host", "pool"]
+__all__ = ["a_vm", "here", "host", "pool"]

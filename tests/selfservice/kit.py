@@ -1,12 +1,18 @@
 """Offers and requests for tests."""
 
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
 from access.models import User
-from selfservice import asking, offers
+from selfservice import asking, offers, quotas, terms
 from selfservice.models import Offer, Request
+from selfservice.states import RequestState, Step
+from selfservice.steps import change
 from storage.models import Image, ImageState, Pool
 from tests.factories import GIB, make_host, make_network, make_pool
+from vms.models import Vm
 
 MIB = 1024**2
 VERSION: dict[str, Any] = {
@@ -75,3 +81,16 @@ def change_offer(by: User, offer: Offer, **more: Any) -> Offer:
 
 def ask(user: User, offer: Offer, **more: Any) -> Request:
     return asking.ask(user, offer.latest(), {**WISH, **more})
+
+
+def make_leased(user: User, offer: Offer, *vms: Vm, now: datetime | None = None, **more: Any) -> Request:
+    """A request that is ready since `now`, with these VMs of the person's."""
+    request = ask(user, offer, count=len(vms), **more)
+    change(request, RequestState.APPROVED, Step.APPROVED, by=None)
+    change(request, RequestState.BUILDING, Step.BEGUN, by=None)
+    for one, vm in zip(request.reservations.all(), vms, strict=True):
+        quotas.attach(one, vm)
+        Vm.objects.filter(pk=vm.pk).update(owner=user, group=request.group)
+    quotas.release("it is there", request=request)
+    change(request, RequestState.READY, Step.READY, by=None, **terms.begin(request, now or timezone.now()))
+    return request
