@@ -8,6 +8,7 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import redis
@@ -38,24 +39,26 @@ def topic(uuid: object) -> str:
 
 def look(uuid: str) -> None:
     """Somebody looks at this VM's screen now."""
+    now = time.time()
     try:
-        with _client() as client:
-            client.zadd(LOOKED_AT, {uuid: time.time() + LOOK_S})
+        with _client(settings.REDIS_URL).pipeline() as together:
+            together.zremrangebyscore(LOOKED_AT, "-inf", now)
+            together.zadd(LOOKED_AT, {uuid: now + LOOK_S})
+            together.execute()
     except redis.RedisError as error:
         log.warning("no picture of %s is asked for: %s", uuid, error)
 
 
 def looked_at() -> list[str]:
     """UUIDs of the VMs whose screens somebody looks at. Raises RedisError."""
-    with _client() as client:
-        client.zremrangebyscore(LOOKED_AT, "-inf", time.time())
-        uuids: list[Any] = client.zrange(LOOKED_AT, 0, -1)
+    client = _client(settings.REDIS_URL)
+    uuids: Any = client.zrange(LOOKED_AT, time.time(), "inf", byscore=True)
     return [uuid.decode() for uuid in uuids]
 
 
 def keep(uuid: str, png: bytes) -> None:
     """The picture of now. Raises RedisError."""
-    with _client() as client, client.pipeline() as together:
+    with _client(settings.REDIS_URL).pipeline() as together:
         together.hset(_key(uuid), mapping={"at": repr(time.time()), "png": png})
         together.expire(_key(uuid), KEEP_S)
         together.execute()
@@ -63,10 +66,9 @@ def keep(uuid: str, png: bytes) -> None:
 
 def last(uuid: object, *, with_png: bool = False) -> Picture | None:
     """The last picture of the last minute."""
-    found: list[Any]
+    found: Any  # redis-py's types say what any command may answer
     try:
-        with _client() as client:
-            found = client.hmget(_key(uuid), ["at", "png"] if with_png else ["at"])
+        found = _client(settings.REDIS_URL).hmget(_key(uuid), ["at", "png"] if with_png else ["at"])
     except redis.RedisError as error:
         log.warning("the picture of %s is not read: %s", uuid, error)
         return None
@@ -78,6 +80,7 @@ def _key(uuid: object) -> str:
     return f"drover:screen:{uuid}"
 
 
-def _client() -> "redis.Redis":
-    # with time-outs: a Redis that hangs must not hold a page
-    return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=0.5, socket_timeout=1)
+@lru_cache(maxsize=4)
+def _client(url: str) -> "redis.Redis":
+    # kept: `watch` asks each second; with time-outs: a Redis that hangs must not hold a page
+    return redis.Redis.from_url(url, socket_connect_timeout=0.5, socket_timeout=1)
