@@ -10,10 +10,12 @@ from django.utils.translation import gettext_lazy as _
 
 from access.rules import Person, can
 from jobs.dock import dock
+from selfservice.my import has_any, sees_more
 
 # name of the address, permission to see it, icon, label
 MENU = [
-    ("cluster:overview", "vms.view", "layout-dashboard", _("Overview")),
+    ("cluster:overview", "hosts.view", "layout-dashboard", _("Overview")),
+    ("cluster:my_vms", "vms.view", "stack-2", _("My VMs")),
     ("vms:index", "vms.view", "device-desktop", _("Virtual machines")),
     ("selfservice:offers", "selfservice.ask", "package", _("Offers")),
     ("selfservice:all_offers", "selfservice.catalogue", "package", _("Offers")),
@@ -39,6 +41,10 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     for name, permission, icon, label in MENU:
         url = address(name, request.user, permission)
+        if name == "cluster:my_vms" and can(request.user, "hosts.view") and not has_any(request.user):
+            continue  # who works for all has seldom any
+        if name == "vms:index" and not sees_more(request.user):
+            continue  # the same as "My VMs", with another look
         if name == "access:groups" and can(request.user, "access.view"):
             continue  # a tab of "People"
         if name == "selfservice:all_offers" and can(request.user, "selfservice.ask"):

@@ -44,6 +44,7 @@ class Group:
 ACTIONS: list[tuple[str, str, str, Promise, Promise, bool]] = [
     ("vms:create", "vms.create", "plus", gettext_lazy("New VM"), gettext_lazy("create virtual machine"), False),
     ("hosts:add", "hosts.manage", "server-2", gettext_lazy("Add host"), gettext_lazy("new hypervisor"), True),
+    ("cluster:my_vms", "vms.view", "stack-2", gettext_lazy("My VMs"), gettext_lazy("own machines"), False),
     ("vms:index", "vms.view", "device-desktop", gettext_lazy("Virtual machines"), gettext_lazy("vms list"), False),
     ("hosts:index", "hosts.view", "server-2", gettext_lazy("Hosts"), gettext_lazy("hypervisors"), False),
     ("storage:index", "storage.view", "database", gettext_lazy("Storage"), gettext_lazy("pools"), False),
@@ -74,10 +75,11 @@ def vms(user: Person, words: str) -> Iterator[Hit]:
     except ValueError:
         pass
     rows = visible(user, Vm.objects.filter(match)).select_related("host").order_by("name")
+    sees_hosts = can(user, "hosts.view")
     for vm in rows.only(
         "name", "uuid", "address", "observed_state", "missing_since", "host__name", "host__observed_state"
     )[:EACH]:
-        where = vm.host.name if vm.host else ""
+        where = vm.host.name if vm.host and sees_hosts else ""
         note = " · ".join(part for part in (vm.get_state_display(), where, vm.address) if part)
         yield Hit("device-desktop", vm.name, note, vm.get_absolute_url())
 

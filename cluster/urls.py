@@ -4,11 +4,13 @@ from django.urls import include, path
 from django.views.i18n import JavaScriptCatalog
 
 from api.main import urls as api_urls
-from cluster import views
+from cluster import my_views, views
 
 cluster_patterns = (
     [
         path("", views.overview, name="overview"),
+        path("my-vms/", my_views.my_vms, name="my_vms"),
+        path("my-vms/<uuid:uuid>", my_views.card, name="my_vm"),
         path("overview/figures", views.show_figures, name="figures"),
         path("overview/attention", views.show_attention, name="attention"),
         path("overview/map", views.show_map, name="map"),

@@ -4,11 +4,11 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 from django.views.defaults import page_not_found
 
-from access.rules import can, permission_required, visible
+from access.rules import can, permission_required
 from api.problems import problem
 from cluster.attention import attention
 from cluster.context import address
@@ -16,7 +16,6 @@ from cluster.figures import figures, look
 from cluster.map import cluster_map
 from cluster.search import find
 from ui.htmx import is_partial
-from vms.models import Vm
 
 
 def map_context(request: HttpRequest) -> dict[str, Any]:
@@ -26,19 +25,17 @@ def map_context(request: HttpRequest) -> dict[str, Any]:
 @require_GET
 @permission_required("vms.view")
 def overview(request: HttpRequest) -> HttpResponse:
-    seen = look() if can(request.user, "hosts.view") else None
+    """Of the cluster. Who does not see it begins with their own VMs."""
+    if not can(request.user, "hosts.view"):
+        return redirect("cluster:my_vms")
+    seen = look()
     context: dict[str, Any] = {
         "items": attention(request.user, seen),
         "new_vm": address("vms:create", request.user, "vms.create"),
-        "offers": address("selfservice:offers", request.user, "selfservice.ask"),
         "add_host": address("hosts:add", request.user, "hosts.manage"),
         **figures(request.user, seen),
+        **map_context(request),
     }
-    if can(request.user, "hosts.view"):
-        context |= map_context(request)
-    else:
-        own = visible(request.user, Vm.objects.select_related("host")).defer("definition", "live_definition")
-        context["own"] = own.order_by("name")[:100]
     return render(request, "cluster/overview.html", context)
 
 

@@ -1,4 +1,4 @@
-// Times go on counting: <time data-age> "14 s ago", <time data-since> "3 min 20 s". The words are those of ui/text.py.
+// Times go on counting: <time data-age> "14 s ago", <time data-since> "3 min 20 s", down to <time data-until>. The words are those of ui/text.py.
 const NBSP = "\u00a0";
 const day = (count) => (count === 1 ? gettext("day") : gettext("days"));
 
@@ -28,9 +28,12 @@ function two(seconds) {
 function tick() {
   if (document.hidden) return;
   const now = Date.now();
-  for (const time of document.querySelectorAll("time[data-age], time[data-since]")) {
+  for (const time of document.querySelectorAll("time[data-age], time[data-since], time[data-until]")) {
     const seconds = (now - Date.parse(time.dateTime)) / 1000;
-    const text = time.hasAttribute("data-since")
+    const isUntil = time.hasAttribute("data-until");
+    const text = isUntil
+      ? seconds < 0 ? two(-seconds) : gettext("over")
+      : time.hasAttribute("data-since")
       ? two(seconds)
       : seconds < 1
         ? gettext("now")

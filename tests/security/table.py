@@ -95,6 +95,8 @@ MINE = frozenset({"operator"})  # the upload's own person
 
 TABLE: dict[str, Row] = {
     "cluster:overview": Row(LOGIN, GET),
+    "cluster:my_vms": Row(LOGIN, GET),
+    "cluster:my_vm": Row(LOGIN, GET, ("vm.uuid",)),  # a stranger's is empty
     "cluster:figures": Row(LOGIN, GET),
     "cluster:attention": Row(LOGIN, GET),
     "cluster:map": Row(LOOK, GET),

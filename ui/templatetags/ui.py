@@ -93,6 +93,16 @@ def lasting(start: datetime | None, end: datetime | None = None) -> str | SafeSt
 
 
 @register.simple_tag
+def left(until: datetime | None) -> str | SafeString:
+    """How long until then; it goes on counting down. "over" when it is."""
+    if until is None:
+        return text.DASH
+    seconds = (until - timezone.now()).total_seconds()
+    shown = text.duration(int(seconds)) if seconds > 0 else _("over")
+    return format_html('<time datetime="{}" data-until>{}</time>', until.isoformat(), shown)
+
+
+@register.simple_tag
 def dot(thing: Any) -> SafeString:
     """A coloured dot for a thing's state (needs .colour, .get_state_display)."""
     label = thing.get_state_display()
