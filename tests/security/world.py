@@ -60,9 +60,9 @@ class World:
     wish: Request
     invitation: Invitation
     secret: str  # of the invitation
+    snapshot: Snapshot
     session: WebSession  # another browser of the owner's
 
-    snapshot: Snapshot
     @property
     def person(self) -> User:
         return self.users["approver"]
@@ -88,6 +88,7 @@ def make_world() -> World:
     group = make_group("Networks", users["stranger"], users["owner"], manager=users["manager"])
     vm = make_vm(host, pool=pool, owner=users["owner"], group=group, definition=XML, live_definition=XML)
     DefinitionVersion.objects.create(vm=vm, xml=XML, cause="adopted")
+    snapshot = Snapshot.objects.create(vm=vm, name="before", taken_at=timezone.now())
     about = {"target_kind": "vm", "target_key": str(vm.uuid), "target_label": vm.name, "user": users["owner"]}
     job = Job.objects.create(operation="vms.pause", title="Pause web-07", **about)
     migration = Job.objects.create(operation="vms.migrate", title="Migrate web-07", state=State.FAILED, **about)
@@ -95,7 +96,6 @@ def make_world() -> World:
     token, _secret = ApiToken.make(users["owner"], "script")
     grant = give(users["owner"], Role.USER, vm)
     entry = Entry.objects.create(
-    snapshot = Snapshot.objects.create(vm=vm, name="before", taken_at=timezone.now())
         text="Pause web-07", who="owner", person_key=users["owner"].pk, kind="vm", key=str(vm.uuid)
     )
     ssh_key = SshKey.objects.create(user=users["owner"], text="ssh-ed25519 AAAA me", fingerprint="SHA256:x")
@@ -124,6 +124,7 @@ def make_world() -> World:
         wish,
         invitation,
         secret,
+        snapshot,
         WebSession.objects.get(user=users["owner"]),
     )
     return World(users, *many)
@@ -132,7 +133,6 @@ def make_world() -> World:
 def off(world: World) -> Vm:
     Vm.objects.filter(pk=world.vm.pk).update(observed_state=VmState.OFF)
     world.vm.refresh_from_db()
-        snapshot,
     return world.vm
 
 
