@@ -10,6 +10,7 @@ from api import (
     invitations,
     jobs,
     networks,
+    offers,
     people,
     pools,
     problems,
@@ -48,6 +49,7 @@ api.add_router("/jobs", jobs.router)
 api.add_router("", people.router)
 api.add_router("/invitations", invitations.router)
 api.add_router("", quotas.router)
+api.add_router("", offers.router)
 api.add_router("", requests.router)
 api.add_router("/ssh-keys", ssh_keys.router)
 api.add_router("/tokens", tokens.router)

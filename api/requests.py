@@ -1,11 +1,10 @@
-"""What is offered, and requests for it: asked for, decided, withdrawn, tried again. As on the pages; sizes in bytes."""
+"""Requests for what is offered: asked for, decided, withdrawn, tried again. As on the pages; sizes in bytes."""
 
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from ninja import Query, Router, Schema, Status
 from ninja.pagination import paginate
@@ -19,7 +18,7 @@ from api.rights import require
 from api.schemas import In, Key, Problem
 from selfservice import asking, deciding, offers
 from selfservice.deciding import rows
-from selfservice.models import Offer, OfferVersion, Request, RequestEvent
+from selfservice.models import OfferVersion, Request, RequestEvent
 from selfservice.request_forms import VALUE, ApproveForm, AskForm, RejectForm
 from selfservice.sizes import SIZES
 from selfservice.states import RequestState
@@ -30,37 +29,6 @@ NOT_DONE = {403: Problem, 404: Problem, 409: Problem, 422: Problem}
 Text = Annotated[str, Field(max_length=2000)]
 Size = Annotated[int, Field(ge=1, le=2**62)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
-
-
-class Range(Schema):
-    least: int
-    usual: int
-    most: int
-
-
-class FieldOut(Schema):
-    name: str
-    kind: str
-    label: str
-    is_required: bool
-    choices: list[str]
-
-
-class OfferOut(Schema):
-    """`version` goes with a request: whoever asks, asks for what they have seen."""
-
-    id: int
-    name: str
-    summary: str
-    text: str
-    version: int
-    most_vms: int
-    vcpus: Range
-    memory_bytes: Range
-    disk_bytes: Range
-    lease_days: int | None
-    most_lease_days: int | None
-    fields: list[FieldOut]
 
 
 class EventOut(Schema):
@@ -161,41 +129,12 @@ class RejectIn(In):
     why: Text
 
 
-def told_offer(offer: Offer, version: OfferVersion) -> dict[str, Any]:
-    sizes = {
-        name: {
-            "least": getattr(version, f"least_{name}"),
-            "usual": getattr(version, name),
-            "most": getattr(version, f"most_{name}"),
-        }
-        for name in ("vcpus", "memory_bytes", "disk_bytes")
-    }
-    same = ("most_vms", "lease_days", "most_lease_days", "fields")
-    about = {name: getattr(offer, name) for name in ("id", "name", "summary", "text")}
-    return {**about, "version": version.number, **sizes, **{name: getattr(version, name) for name in same}}
-
-
 def one_of(caller: PersonRequest, pk: int, permission: str = "") -> Request:
     """With the VMs of it that the caller sees."""
     require(caller, "selfservice.view")
     found = find(caller.user, rows(), permission, pk=pk)
     found.seen_vms = list(visible(caller.user, vms_of(found)).values_list("uuid", flat=True))  # type: ignore[attr-defined]
     return found
-
-
-@router.get("/offers", response=list[OfferOut])
-def list_offers(request: PersonRequest) -> Any:
-    """What one may ask for."""
-    require(request, "selfservice.ask")
-    return [told_offer(offer, version) for offer, version in offers.with_latest(offers.offered(request.user))]
-
-
-@router.get("/offers/{offer_id}", response={200: OfferOut, 404: Problem})
-def get_offer(request: PersonRequest, offer_id: int) -> Any:
-    """One offer, as it can be asked for now."""
-    require(request, "selfservice.ask")
-    offer = get_object_or_404(offers.offered(request.user), pk=offer_id)
-    return told_offer(offer, offer.latest())
 
 
 @router.get("/requests", response=list[RequestOut])

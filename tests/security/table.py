@@ -378,6 +378,12 @@ API: dict[str, Row] = {
     "remove_ssh_key": Row(LOGIN, DELETE, ("ssh_key.pk",), only=frozenset({"owner"})),
     "list_offers": Row(ASK, GET),
     "get_offer": one(ASK, GET, "offer.pk"),
+    "list_all_offers": Row(CATALOGUE, GET),
+    "add_offer": Row(OFFER, POST),
+    "change_offer": one(OFFER, PATCH, "offer.pk"),
+    "list_offer_versions": one(CATALOGUE, GET, "offer.pk"),
+    "archive_offer": one(OFFER, POST, "offer.pk"),
+    "bring_back_offer": one(OFFER, POST, "offer.pk"),
     "list_requests": Row(LOGIN, GET),
     "create_request": Row(ASK, POST),
     "get_request": one(WISH, GET, "wish.pk"),
@@ -402,6 +408,25 @@ API: dict[str, Row] = {
 # The good body of a call; test_hostile_api spoils one field after the other.
 IMAGE = {"name": "new", "version": "1", "os_name": "Debian", "description": "", "checksum": ""}
 LIMITS = {"vms": 3, "running_vms": 2, "vcpus": 4, "memory_bytes": 2**33, "disk_bytes": None}
+OFFER_TERMS: dict[str, Any] = {
+    "summary": "",
+    "text": "",
+    "position": 1,
+    "image": "tiny",
+    "pool": 1,
+    "network": "network:default",
+    "most_vms": 2,
+    "vcpus": {"least": 1, "usual": 1, "most": 2},
+    "memory_bytes": {"least": 2**30, "usual": 2**30, "most": 2**30},
+    "disk_bytes": {"least": 2**30, "usual": 2**30, "most": 2**30},
+    "user_data": "",
+    "fields_text": "",
+    "lease_days": 7,
+    "approval": "limits",
+    "free": {"vms": 1},
+    "groups": [],
+    "people": ["owner"],
+}
 API_BODIES: dict[str, dict[str, Any]] = {
     "add_host": {"address": "10.1.2.3", "name": "new", "username": "root", "port": 22, "migration_address": ""},
     "change_host": {"address": "10.1.2.3", "name": "new", "username": "root", "port": 22, "migration_address": ""},
@@ -437,6 +462,8 @@ API_BODIES: dict[str, dict[str, Any]] = {
     "delete_image": {"keep_file": True},
     "make_token": {"name": "x", "days": 7, "may_change": False, "areas": ["vms"]},
     "add_ssh_keys": {"keys": "ssh-ed25519 AAAA x"},
+    "add_offer": {**OFFER_TERMS, "name": "new"},
+    "change_offer": OFFER_TERMS,
     "create_request": {
         "offer": 1,
         "version": 1,
