@@ -30,6 +30,7 @@ class Limits(Schema):
     vcpus: int | None
     memory_bytes: int | None
     disk_bytes: int | None
+    snapshots: int | None
 
 
 class LimitsIn(In):
@@ -38,6 +39,7 @@ class LimitsIn(In):
     vcpus: Count | None = None
     memory_bytes: Size | None = None
     disk_bytes: Size | None = None
+    snapshots: Count | None = None
 
 
 class Used(Schema):
@@ -46,6 +48,7 @@ class Used(Schema):
     vcpus: int
     memory_bytes: int
     disk_bytes: int
+    snapshots: int
 
 
 class QuotaOut(Schema):

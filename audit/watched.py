@@ -21,7 +21,7 @@ WATCHED = {
     "access.RequiredFactor": ("role",),
     "access.Invitation": ("username", "email", "role", "group", "expires_at"),
     "access.SshKey": ("fingerprint",),
-    "selfservice.Quota": ("user", "group", "vms", "running_vms", "vcpus", "memory_bytes", "disk_bytes"),
+    "selfservice.Quota": ("user", "group", "vms", "running_vms", "vcpus", "memory_bytes", "disk_bytes", "snapshots"),
 }
 WORDS = {
     "person": (_("New person"), _("Change person"), _("Remove person")),

@@ -29,3 +29,4 @@ class QuotaForm(forms.Form):
     vcpus = count_field(gettext_lazy("vCPUs of all VMs"))
     memory_bytes = size_field(gettext_lazy("Memory of all VMs"), gettext_lazy("For example 16 GiB."))
     disk_bytes = size_field(gettext_lazy("Disks of all VMs"), gettext_lazy("As large as they may grow."))
+    snapshots = count_field(gettext_lazy("Snapshots of all VMs"))

@@ -16,6 +16,7 @@ class Amount(NamedTuple):
     vcpus: int = 0
     memory_bytes: int = 0
     disk_bytes: int = 0
+    snapshots: int = 0
 
     def plus(self, other: Self) -> "Amount":
         return Amount(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
@@ -28,6 +29,7 @@ LABELS: dict[str, Text] = {
     "vcpus": _("vCPUs"),
     "memory_bytes": _("Memory"),
     "disk_bytes": _("Disks"),
+    "snapshots": _("Snapshots"),
 }
 
 

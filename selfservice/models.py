@@ -28,6 +28,7 @@ class Quota(models.Model):
     vcpus = models.PositiveIntegerField(_("vCPUs"), null=True, blank=True)
     memory_bytes = models.PositiveBigIntegerField(_("memory"), null=True, blank=True)
     disk_bytes = models.PositiveBigIntegerField(_("disks"), null=True, blank=True)
+    snapshots = models.PositiveIntegerField(_("snapshots"), null=True, blank=True)
 
     reach = Reach("access.view")
 
@@ -67,6 +68,7 @@ class Reservation(models.Model):
     vcpus = models.PositiveIntegerField()
     memory_bytes = models.PositiveBigIntegerField()
     disk_bytes = models.PositiveBigIntegerField()
+    snapshots = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
     released_at = models.DateTimeField(null=True, blank=True)
     why = models.CharField(max_length=200, blank=True)  # it was released

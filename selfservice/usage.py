@@ -11,12 +11,13 @@ from jobs.states import ACTIVE
 from selfservice.measures import MEASURES, Amount
 from selfservice.models import Reservation
 from selfservice.states import RequestState
-from vms.models import Vm
+from vms.models import Snapshot, Vm
 from vms.states import ALIVE
 
 Holder = User | Group
 START, RESIZE, RESIZE_DISK = "vms.start", "vms.resize", "vms.resize-disk"
-GROWTH = (START, RESIZE, RESIZE_DISK)  # jobs after which a VM has more than before
+SNAPSHOT, REVERT = "vms.snapshot", "vms.snapshot-revert"
+GROWTH = (START, RESIZE, RESIZE_DISK, SNAPSHOT, REVERT)  # jobs after which a VM has more than before
 
 
 class Size(NamedTuple):
@@ -35,7 +36,7 @@ class Size(NamedTuple):
 
 
 def usage_of(holder: Holder) -> Amount:
-    """Three queries. A VM counts for its owner, and for its group besides."""
+    """Four queries. A VM counts for its owner, and for its group besides."""
     mine: dict[str, Any] = {"owner" if isinstance(holder, User) else "group": holder}
     return _of_vms(mine).plus(_reserved(holder))
 
@@ -54,6 +55,7 @@ def _of_vms(mine: dict[str, Any]) -> Amount:
         vcpus=sum(one.vcpus for one in counted),
         memory_bytes=sum(one.memory_bytes for one in counted),
         disk_bytes=sum(disk_bytes(one.disks) for one in found),
+        snapshots=Snapshot.objects.filter(**{f"vm__{name}": holder for name, holder in mine.items()}).count(),
     )
     return now.plus(_coming({str(one.uuid): one for one in found})) if found else now
 
@@ -72,6 +74,8 @@ def _coming(sizes: dict[str, Size]) -> Amount:
             continue
         if name == START:
             started.add(key)
+        if name == SNAPSHOT and Snapshot.objects.filter(vm__uuid=key, name=params.get("name")).exists():
+            continue  # it is there already, though its job is not through
         total = total.plus(growth(name, params, sizes[key]))
     return total
 
@@ -83,6 +87,10 @@ def growth(operation: str, params: dict[str, Any], size: Size) -> Amount:
     if operation == RESIZE:
         vcpus, memory = params.get("vcpus") or 0, params.get("memory_bytes") or 0
         return Amount(vcpus=max(0, vcpus - size.vcpus), memory_bytes=max(0, memory - size.memory_bytes))
+    if operation == SNAPSHOT:
+        return Amount(snapshots=1)
+    if operation == REVERT:  # the VM has again what it had then
+        return growth(RESIZE, params, size).plus(growth(START, {}, size) if params.get("starts") else Amount())
     disks = [disk for disk in size.disks or () if disk.get("target") == params.get("target")]
     return Amount(disk_bytes=max(0, (params.get("size_bytes") or 0) - disk_bytes(disks)))
 

@@ -9,6 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from access.models import Group, User
 from audit.models import Entry
@@ -22,8 +23,10 @@ from selfservice.models import Quota, Reservation
 from selfservice.usage import usage_of
 from tests.api.kit import call
 from tests.factories import GIB, make_group, make_host, make_user, make_vm
+from vms.models import Snapshot
 from vms.operations.change import ResizeDisk, ResizeVm
 from vms.operations.power import StartVm
+from vms.operations.snapshots import RevertSnapshot, TakeSnapshot
 from vms.states import VmState
 
 SMALL = Amount(vms=1, running_vms=1, vcpus=1, memory_bytes=GIB, disk_bytes=10 * GIB)
@@ -109,6 +112,41 @@ def test_starting_over_the_quota_is_refused(lab_user: User, operator: User) -> N
     assert not Job.objects.exists()
     assert Entry.objects.get(action="vms.start").result == "refused"
     assert enqueue(StartVm(vm), user=operator).state == State.QUEUED
+
+
+@pytest.mark.django_db
+def test_snapshots_count_from_when_they_are_asked_for_until_they_are_gone(lab_user: User, operator: User) -> None:
+    vm = make_vm(make_host(), owner=lab_user)
+    vm.hardware["disks"][0]["format"] = "qcow2"
+    vm.save(update_fields=["hardware"])
+    quotas.set_limits(lab_user, {"snapshots": 2})
+    first = Snapshot.objects.create(vm=vm, name="first", taken_at=timezone.now())
+    job = enqueue(TakeSnapshot(vm, {"name": "second"}), user=lab_user)
+    assert usage_of(lab_user).snapshots == 2
+    Snapshot.objects.create(vm=vm, name="second", taken_at=timezone.now())
+    assert usage_of(lab_user).snapshots == 2, "not twice while its job is not through"
+    with pytest.raises(Refused, match="Snapshots: 2 of 2 in use"):
+        enqueue(TakeSnapshot(vm, {"name": "third"}), user=lab_user)
+    Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED)
+    enqueue(TakeSnapshot(vm, {"name": "by an operator"}), user=operator)
+    Job.objects.filter(pk__gt=job.pk).update(state=State.FAILED)
+    first.delete()
+    enqueue(TakeSnapshot(vm, {"name": "third"}), user=lab_user)
+    vm.delete()
+    assert usage_of(lab_user).snapshots == 0
+
+
+@pytest.mark.django_db
+def test_going_back_brings_no_more_than_the_quota_lets(lab_user: User) -> None:
+    vm = make_vm(make_host(), owner=lab_user, observed_state=VmState.OFF)
+    had = {"vcpus": 8, "memory_bytes": GIB, "has_memory": True}
+    Snapshot.objects.create(vm=vm, name="large", taken_at=timezone.now(), **had)
+    quotas.set_limits(lab_user, {"vcpus": 4})
+    with pytest.raises(Refused, match="vCPUs: 1 of 4 in use, 7 more asked for"):
+        enqueue(RevertSnapshot(vm, {"name": "large"}), user=lab_user)
+    quotas.set_limits(lab_user, {"vcpus": 8, "running_vms": 0})
+    with pytest.raises(Refused, match="Running VMs"):
+        enqueue(RevertSnapshot(vm, {"name": "large"}), user=lab_user)
 
 
 @pytest.mark.django_db
