@@ -116,6 +116,7 @@ async def test_odd_topics_are_nobodys(lena: User) -> None:
     await page.disconnect()
 
 
+@pytest.mark.thorough
 async def test_a_flood_closes_it(lena: User) -> None:
     page = await socket(lena)
     await page.connect()

@@ -237,6 +237,7 @@ class TestShutDown:
             with pytest.raises(Refused, match="between"):
                 enqueue(ShutDownVm(a_vm(f"vm-{timeout}"), {"timeout_s": timeout}), user=admin)
 
+    @pytest.mark.thorough
     def test_guest_that_does_not_listen(self, a_vm: MakeVm, do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
         """The simulated host obeys at once, so the request is kept from it; the rest is as it is."""
         monkeypatch.setattr(guests, "shutdown", lambda conn, uuid: None)
