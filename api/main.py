@@ -9,6 +9,7 @@ from api import (
     images,
     invitations,
     jobs,
+    leases,
     networks,
     offers,
     people,
@@ -51,6 +52,7 @@ api.add_router("/invitations", invitations.router)
 api.add_router("", quotas.router)
 api.add_router("", offers.router)
 api.add_router("", requests.router)
+api.add_router("", leases.router)
 api.add_router("/ssh-keys", ssh_keys.router)
 api.add_router("/tokens", tokens.router)
 api.add_router("/audit", audit.router)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from ninja import Query, Router, Schema, Status
 from ninja.pagination import paginate
@@ -16,12 +17,12 @@ from api.forms import Invalid, cleaned
 from api.pages import Pieces
 from api.rights import require
 from api.schemas import In, Key, Problem
-from selfservice import asking, deciding, offers
+from selfservice import asking, deciding, offers, terms
 from selfservice.deciding import rows
 from selfservice.models import OfferVersion, Request, RequestEvent
 from selfservice.request_forms import VALUE, ApproveForm, AskForm, RejectForm
 from selfservice.sizes import SIZES
-from selfservice.states import RequestState
+from selfservice.states import LASTING, RequestState
 from selfservice.steps import vms_of
 
 router = Router(tags=["requests"])
@@ -47,6 +48,27 @@ class EventOut(Schema):
         return row.by.username if row.by else None
 
 
+class LeaseOut(Schema):
+    """What follows of a request's lease, and when."""
+
+    until: datetime | None = Field(description="its end: its VMs are shut down; null: it has none")
+    extends_until: datetime | None = Field(description="how far it can be extended now without asking; null: not")
+    most_until: datetime | None = Field(description="the longest time by itself; null: no limit")
+    stage_until: datetime | None = Field(description="when what has ended is archived, what is archived deleted")
+    pinned_at: datetime | None
+    returned_at: datetime | None
+    unused_at: datetime | None = Field(description="since when it is suggested for return")
+    more_days: int | None = Field(description="asked for, and not decided yet")
+
+    @staticmethod
+    def resolve_extends_until(row: Request) -> datetime | None:
+        return terms.one_click(row, timezone.now())
+
+    @staticmethod
+    def resolve_more_days(row: Request) -> int | None:
+        return row.longer_days
+
+
 class RequestOut(Schema):
     id: int
     state: str
@@ -64,6 +86,11 @@ class RequestOut(Schema):
     asked_at: datetime
     decided_by: str | None
     until: datetime | None
+    lease: LeaseOut | None = Field(description="null before it is ready and after its end")
+
+    @staticmethod
+    def resolve_lease(row: Request) -> Request | None:
+        return row if row.state in LASTING else None
 
     @staticmethod
     def resolve_asker(row: Request) -> str:

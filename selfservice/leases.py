@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from access.models import Group, User
@@ -24,7 +24,7 @@ from selfservice.lease_notices import shown
 from selfservice.lease_operations import STEPS, stamp
 from selfservice.measures import Amount
 from selfservice.models import Request
-from selfservice.states import LASTING, LEASED, RequestState, Step
+from selfservice.states import ENDED, LASTING, LEASED, RequestState, Step
 from selfservice.steps import change, locked, not_possible, note, vms_of
 from selfservice.terms import Due, days
 from ui.text import Text
@@ -114,8 +114,11 @@ def _save(row: Request, columns: dict[str, Any], step: Step, *, by: User | None,
 
 def may_extend(user: User, request: Request) -> bool:
     """Whose it is, and who could have approved it."""
-    mine = request.asker_id == user.pk and can(user, "selfservice.ask")
-    return request.state in LASTING and (mine or deciding.may_decide(user, request))
+    return is_own(user, request) or deciding.may_decide(user, request)
+
+
+def is_own(user: User, request: Request) -> bool:
+    return request.asker_id == user.pk and can(user, "selfservice.ask")
 
 
 def held(request: Request) -> Request:
@@ -203,6 +206,17 @@ def undecided(user: User) -> QuerySet[Request]:
     if not everywhere(user, "vms.create"):
         found = found.exclude(asker=user)
     return found.order_by("longer_at", "pk")
+
+
+def filtered(rows: QuerySet[Request], which: str, now: datetime) -> QuerySet[Request]:
+    """For the lists: those that end soon, and so on, what comes first in front."""
+    if which == "soon":
+        soon = Q(until__lte=now + days(settings.LEASE_WARN_DAYS[0])) | Q(state=S.EXPIRING)
+        return rows.filter(soon, state__in=LEASED, pinned_at=None).order_by("until", "pk")
+    if which == "ended":
+        return rows.filter(state__in=ENDED, pinned_at=None).order_by("stage_until", "pk")
+    columns = {"unused": "unused_at", "longer": "longer_at", "pinned": "pinned_at"}
+    return rows.filter(state__in=LASTING, **{f"{columns[which]}__isnull": False})
 
 
 NO_WISH: dict[str, Any] = {"longer_days": None, "longer_why": "", "longer_at": None}
@@ -294,8 +308,7 @@ def _lengthen(row: Request, now: datetime) -> None:
 
 def may_return(user: User, request: Request) -> bool:
     """Whose it is, and who may delete any VM."""
-    mine = request.asker_id == user.pk and can(user, "selfservice.ask")
-    return request.state in LASTING and (mine or everywhere(user, "vms.delete"))
+    return is_own(user, request) or everywhere(user, "vms.delete")
 
 
 @transaction.atomic

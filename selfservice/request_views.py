@@ -7,13 +7,14 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from access.rules import PersonRequest, can, everywhere, find, permission_required, visible
 from jobs.errors import Refused
-from selfservice import deciding, quotas
+from selfservice import deciding, lease_views, leases, quotas, terms
 from selfservice.deciding import rows, undecided
 from selfservice.first_boot import Field
 from selfservice.models import Request
@@ -25,6 +26,13 @@ from ui.htmx import done_response, is_piece, note_response, render_dialog
 
 PER_PAGE = 50
 MOST_AT_ONCE = 200
+LEASES = {
+    "soon": gettext_lazy("ends soon"),
+    "ended": gettext_lazy("ended"),
+    "unused": gettext_lazy("nobody uses it"),
+    "longer": gettext_lazy("more time asked for"),
+    "pinned": gettext_lazy("pinned"),
+}
 
 
 def shell(request: PersonRequest, tab: str) -> dict[str, Any]:
@@ -35,17 +43,25 @@ def shell(request: PersonRequest, tab: str) -> dict[str, Any]:
         "can_decide": can(request.user, "selfservice.decide"),
         "can_ask": can(request.user, "selfservice.ask"),
         "sees_others": everywhere(request.user, "selfservice.view") or others.exists(),
-        "waiting": undecided(request.user).count() if can(request.user, "selfservice.decide") else 0,
+        "waiting": _waiting(request) if can(request.user, "selfservice.decide") else 0,
     }
 
 
+def _waiting(request: PersonRequest) -> int:
+    return undecided(request.user).count() + leases.undecided(request.user).count()
+
+
 def _list(request: PersonRequest, found: QuerySet[Request], tab: str) -> HttpResponse:
-    state = request.GET.get("state", "")
+    now, state, lease = timezone.now(), request.GET.get("state", ""), request.GET.get("lease", "")
     if state in RequestState.values:
         found = found.filter(state=state)
+    if lease in LEASES:
+        found = leases.filtered(found, lease, now)
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "state": state, "states": RequestState.choices, **shell(request, tab)}
-    context["url"] = request.path
+    for one in page.object_list:
+        one.left = terms.left(one, now)  # type: ignore[attr-defined]
+    context = {"page": page, "state": state, "states": RequestState.choices, "url": request.path}
+    context |= {"lease": lease, "leases": list(LEASES.items()), **shell(request, tab)}
     return render(request, "selfservice/_requests.html" if is_piece(request) else "selfservice/requests.html", context)
 
 
@@ -66,12 +82,13 @@ def others(request: PersonRequest) -> HttpResponse:
 @permission_required("selfservice.decide")
 def inbox(request: PersonRequest) -> HttpResponse:
     page = Paginator(undecided(request.user), PER_PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, **shell(request, "inbox")}
+    longer = leases.undecided(request.user)[:MOST_AT_ONCE] if page.number == 1 else []
+    context = {"page": page, "longer": longer, **shell(request, "inbox")}
     return render(request, "selfservice/_inbox.html" if is_piece(request) else "selfservice/inbox.html", context)
 
 
 def _find(request: PersonRequest, pk: int, permission: str = "") -> Request:
-    return find(request.user, rows().select_related("job", "version__image"), permission, pk=pk)
+    return find(request.user, rows().select_related("job", "version__image", "pinned_by"), permission, pk=pk)
 
 
 @require_GET
@@ -95,6 +112,7 @@ def detail(request: PersonRequest, pk: int) -> HttpResponse:
         "may_go_on": found.state == RequestState.FAILED and deciding.may_go_on(user, found),
         "job": found.job if everywhere(user, "jobs.all") else None,
         "sees_offer": can(user, "selfservice.catalogue"),
+        **lease_views.facts(user, found, timezone.now()),
         "gauges": quotas.gauges(found.asker) if is_open and may_decide else [],
         "group_gauges": quotas.gauges(found.group) if is_open and may_decide and found.group else [],
     }

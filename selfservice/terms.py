@@ -133,7 +133,12 @@ class Left(NamedTuple):
     until: datetime
     seconds: float
     percent: float
-    is_short: bool
+    is_short: bool  # people were told that it ends, or it has ended
+
+    @property
+    def warn(self) -> int:
+        """From which percent on its bar is orange."""
+        return 0 if self.is_short else 101
 
 
 def left(row: Request, now: datetime) -> Left | None:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from selfservice import ask_views, offer_views, request_views, views
+from selfservice import ask_views, lease_views, offer_views, request_views, views
 
 app_name = "selfservice"
 urlpatterns = [
@@ -25,6 +25,14 @@ urlpatterns = [
     path("requests/<int:pk>/withdraw", request_views.withdraw, name="withdraw"),
     path("requests/<int:pk>/retry", request_views.retry, name="retry"),
     path("requests/<int:pk>/give-up", request_views.give_up, name="give_up"),
+    path("requests/<int:pk>/extend", lease_views.extend, name="extend"),
+    path("requests/<int:pk>/more-time", lease_views.longer, name="longer"),
+    path("requests/<int:pk>/more-time/give", lease_views.grant, name="grant"),
+    path("requests/<int:pk>/more-time/reject", lease_views.refuse, name="refuse"),
+    path("requests/<int:pk>/pin", lease_views.pin, name="pin"),
+    path("requests/<int:pk>/unpin", lease_views.unpin, name="unpin"),
+    path("requests/<int:pk>/keep", lease_views.keep, name="keep"),
+    path("requests/<int:pk>/give-back", lease_views.give_back, name="give_back"),
     path("quotas/mine", views.mine, name="mine"),
     path("people/quotas/", views.index, name="quotas"),
     path("people/quotas/edit", views.edit_everybody, name="edit_everybody"),

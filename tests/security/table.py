@@ -11,7 +11,7 @@ from tests.security.world import World
 OFF, STEP, OPEN, LOGIN, OWN, USE, CHANGE, MOVE = "off", "step", "open", "login", "own", "use", "change", "move"
 LOOK, OPERATOR, ADMIN = "look", "operator", "admin"
 ASK, WISH, TAKE_BACK, GO_ON, DECIDE, INBOX = "ask", "wish", "take back", "go on", "decide", "inbox"
-CATALOGUE, OFFER = "catalogue", "offer"
+CATALOGUE, OFFER, PIN, GIVE_BACK = "catalogue", "offer", "pin", "give back"
 TEACH, FILL, GROUPS, PEOPLE, GIVE, AUDIT = "teach", "fill", "groups", "people", "give", "audit"
 ALL = frozenset(PEOPLE_OF_THE_WORLD) - {"anonymous"}
 READERS = frozenset({"operator", "auditor", "administrator"})
@@ -42,6 +42,8 @@ ALLOWED: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     TAKE_BACK: (frozenset({"owner"}), READERS | {"approver", "manager"}),
     GO_ON: (ADMINISTRATOR | {"approver", "owner"}, frozenset({"operator", "auditor", "manager"})),
     INBOX: (ADMINISTRATOR | {"approver"}, READERS - ADMINISTRATOR),
+    PIN: (ADMINISTRATOR, READERS - ADMINISTRATOR | THEIRS | {"approver"}),
+    GIVE_BACK: (OPERATORS | {"owner"}, frozenset({"auditor", "approver", "manager"})),
     CATALOGUE: (READERS, frozenset()),
     OFFER: (ADMINISTRATOR, READERS - ADMINISTRATOR),
 }
@@ -178,6 +180,14 @@ TABLE: dict[str, Row] = {
     "selfservice:withdraw": Row(TAKE_BACK, POST, ("wish.pk",)),
     "selfservice:retry": one(GO_ON, POST, "wish.pk"),
     "selfservice:give_up": one(GO_ON, POST, "wish.pk"),
+    "selfservice:extend": one(GO_ON, POST, "wish.pk"),
+    "selfservice:longer": one(GO_ON, BOTH, "wish.pk"),
+    "selfservice:grant": one(DECIDE, BOTH, "wish.pk"),
+    "selfservice:refuse": one(DECIDE, BOTH, "wish.pk"),
+    "selfservice:pin": one(PIN, BOTH, "wish.pk"),
+    "selfservice:unpin": one(PIN, POST, "wish.pk"),
+    "selfservice:keep": one(GO_ON, POST, "wish.pk"),
+    "selfservice:give_back": one(GIVE_BACK, BOTH, "wish.pk"),
     "selfservice:mine": Row(LOGIN, GET),
     "selfservice:quotas": Row(PEOPLE, GET),
     "selfservice:edit_everybody": Row(GIVE, BOTH),
@@ -392,6 +402,14 @@ API: dict[str, Row] = {
     "withdraw_request": one(TAKE_BACK, POST, "wish.pk"),
     "retry_request": one(GO_ON, POST, "wish.pk"),
     "give_up_request": one(GO_ON, POST, "wish.pk"),
+    "extend_request": one(GO_ON, POST, "wish.pk"),
+    "ask_for_more_time": one(GO_ON, POST, "wish.pk"),
+    "give_more_time": one(DECIDE, POST, "wish.pk"),
+    "reject_more_time": one(DECIDE, POST, "wish.pk"),
+    "pin_request": one(PIN, POST, "wish.pk"),
+    "unpin_request": one(PIN, POST, "wish.pk"),
+    "keep_request": one(GO_ON, POST, "wish.pk"),
+    "give_back_request": one(GIVE_BACK, POST, "wish.pk"),
     "get_my_quota": Row(LOGIN, GET),
     "list_quotas": Row(PEOPLE, GET),
     "set_quota_of_everybody": Row(GIVE, PUT),
@@ -479,6 +497,11 @@ API_BODIES: dict[str, dict[str, Any]] = {
     },
     "approve_request": {"why": "", "count": 1, "vcpus": 1, "memory_bytes": 2**30, "disk_bytes": None, "lease_days": 7},
     "reject_request": {"why": "no"},
+    "ask_for_more_time": {"days": 30, "why": "my thesis"},
+    "give_more_time": {"days": 20, "why": ""},
+    "reject_more_time": {"why": "no"},
+    "pin_request": {"why": "evidence"},
+    "give_back_request": {"name": "db"},
     "set_quota_of_everybody": LIMITS,
     "set_quota_of_person": LIMITS,
     "set_quota_of_group": LIMITS,

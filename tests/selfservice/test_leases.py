@@ -293,5 +293,5 @@ def test_not_while_a_step_is_at_work(leased: Request, lab_user: User, admin: Use
 
 def test_only_what_is_there_has_a_lease(lab_user: User, leased: Request) -> None:
     put(leased, S.DELETED)
-    with pytest.raises(PermissionDenied):
+    with pytest.raises(Refused, match="the request is deleted"):
         leases.extend(leased, lab_user, now=NOW)
