@@ -219,9 +219,9 @@ def test_quotas_at_each_state(lab_user: User, offer: Any, admin: User) -> None:
     full = (1, 0, 2, GIB, 10 * GIB)
     for state in (S.READY, S.EXPIRING, S.EXPIRED):
         put(leased, state)
-        assert usage_of(lab_user) == full
+        assert usage_of(lab_user)[:5] == full
     put(leased, S.ARCHIVED)
-    assert usage_of(lab_user) == (0, 0, 0, 0, 10 * GIB)
+    assert usage_of(lab_user)[:5] == (0, 0, 0, 0, 10 * GIB)
     make_vm(None, "other", owner=lab_user, vcpus=3, observed_state=VmState.OFF)
     quotas.set_limits(lab_user, {"vcpus": 4})
     with pytest.raises(Refused, match=r"Over your quota. vCPUs: 3 of 4 in use, 2 more asked for."):
