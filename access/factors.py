@@ -1,7 +1,5 @@
 """Second factors: allauth's, kept encrypted, noted on the person, asked again before they are changed."""
 
-import base64
-import hashlib
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -9,8 +7,6 @@ from typing import Any
 from allauth.account.adapter import get_adapter
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from cryptography.fernet import Fernet, MultiFernet
-from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
@@ -21,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from access.models import User
 from access.people import may_touch
+from access.sealed import box
 from access.signals import factor_changed
 from access.signing_in import is_fresh
 
@@ -28,21 +25,14 @@ FACTORS = ("totp", "webauthn")  # recovery codes alone are none
 View = Callable[..., HttpResponseBase]
 
 
-def _box() -> MultiFernet:
-    """The key, and those of before, as for sessions."""
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    digests = [hashlib.sha256(b"drover second factors " + key.encode()).digest() for key in keys]
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])
-
-
 class Adapter(DefaultMFAAdapter):
     """allauth's side of second factors."""
 
     def encrypt(self, text: str) -> str:
-        return _box().encrypt(text.encode()).decode()
+        return box("second factors").encrypt(text.encode()).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
-        return _box().decrypt(encrypted_text.encode()).decode()
+        return box("second factors").decrypt(encrypted_text.encode()).decode()
 
     def _get_site_name(self) -> str:
         return "Drover"

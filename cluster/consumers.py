@@ -72,7 +72,9 @@ def _of_vms(user: Any, topics: set[str], permission: str) -> set[str]:
 
 
 def _may_hear(user: Any, kind: str, key: str = "") -> bool:
-    """Of a kind in general: who sees any of it. Of one thing: who sees it."""
+    """Of a kind in general: who sees any of it. Of one thing: who sees it. Of notices: whose they are."""
+    if kind == "notices":
+        return key == str(user.pk)
     if kind not in PERMISSION:
         return False
     if not key or everywhere(user, PERMISSION[kind]):

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.rules import Person, can
 from jobs.dock import dock
+from notices.reading import unread
 from selfservice.my import has_any, sees_more
 
 # name of the address, permission to see it, icon, label
@@ -67,4 +68,5 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "audit_url": SimpleLazyObject(lambda: address("audit:index", request.user, "audit.view")) if known else "",
         "has_dock": known and can(request.user, "jobs.view"),
         "dock": SimpleLazyObject(lambda: dock(request.user)),
+        "unread": SimpleLazyObject(lambda: unread(request.user)),
     }

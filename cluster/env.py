@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from email.utils import formataddr, parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -95,6 +96,15 @@ def env_url(name: str, default: str = "") -> str:
     if value and (found.scheme not in {"http", "https"} or not found.netloc or value.count("/") > 2):
         raise ImproperlyConfigured(f"{name}={value!r}: write https://drover.example.")
     return value
+
+
+def env_sender(name: str) -> str:
+    """Whom mails come from: drover@example.org, or Drover <drover@example.org>."""
+    value = os.environ.get(name, "").strip()
+    shown, address = parseaddr(value)
+    if value and not (address.count("@") == 1 and address.isascii() and value.isprintable() and " " not in address):
+        raise ImproperlyConfigured(f"{name}={value!r}: write Drover <drover@example.org>.")
+    return formataddr((shown, address)) if value else ""
 
 
 def oidc_apps(url: str, name: str, client_id: str, secret: str) -> list[dict[str, Any]]:

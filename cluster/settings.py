@@ -15,6 +15,7 @@ from cluster.env import (
     env_numbers,
     env_pairs,
     env_secret,
+    env_sender,
     env_smtp,
     env_str,
     env_url,
@@ -176,6 +177,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 72 * LEASE_LOOK_S,  # every 6 hours
         "options": {"expires": max(1.0, 12 * LEASE_LOOK_S)},
     },
+    "notices.send": {"task": "notices.send", "schedule": 30.0, "options": {"expires": 30}},
+    "notices.forget_old": {"task": "notices.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
     "audit.forget_old": {"task": "audit.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
@@ -261,15 +264,13 @@ SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {
 PUBLIC_URL = env_url("DROVER_PUBLIC_URL", next(iter(CSRF_TRUSTED_ORIGINS), ""))  # for links in mails
 _smtp = env_smtp("DROVER_SMTP_URL")
 EMAIL_BACKEND = "notices.smtp.Server"
-EMAIL_HOST, EMAIL_PORT = (
-    _smtp.hostname or "",
-    _smtp.port or {"smtps": 465}.get(_smtp.scheme, 587 if _smtp.query else 25),
-)
+EMAIL_HOST = _smtp.hostname or ""
+EMAIL_PORT = _smtp.port or (465 if _smtp.scheme == "smtps" else 587 if _smtp.query else 25)
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_smtp.username or ""), unquote(_smtp.password or "")
 EMAIL_USE_SSL, EMAIL_USE_TLS = _smtp.scheme == "smtps", _smtp.query == "starttls"
 EMAIL_CA_FILE = env_str("DROVER_SMTP_CA_FILE")
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env_str("DROVER_MAIL_FROM")
+DEFAULT_FROM_EMAIL = env_sender("DROVER_MAIL_FROM")
 if EMAIL_HOST and not (PUBLIC_URL and DEFAULT_FROM_EMAIL):
     raise ImproperlyConfigured("DROVER_SMTP_URL needs DROVER_MAIL_FROM, and DROVER_PUBLIC_URL for the links in mails.")
 NOTICES_KEEP_DAYS = env_int("DROVER_NOTICES_KEEP_DAYS", 90)

@@ -31,6 +31,7 @@ urlpatterns = [
     path("storage/", include("storage.urls")),
     path("vms/", include("vms.urls")),
     path("", include("selfservice.urls")),
+    path("notices/", include("notices.urls")),
     path("api/v1/", api_urls()),
 ]
 

@@ -3,8 +3,20 @@
 from django.db import models
 from django.utils import timezone
 
-from access.models import User
+from access.models import Invitation, User
 from notices.kinds import KINDS, Kind
+
+
+class Mail(models.Model):
+    """What the delivery of one mail needs (notices.delivery)."""
+
+    mail_due_at = models.DateTimeField(null=True, blank=True)  # when to try (again); None: nothing to send
+    mail_tries = models.PositiveSmallIntegerField(default=0)
+    mailed_at = models.DateTimeField(null=True, blank=True)
+    mail_error = models.CharField(max_length=300, blank=True)  # of the last try
+
+    class Meta:
+        abstract = True
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
@@ -16,7 +28,7 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
         return self.filter(read_at=None)
 
 
-class Notice(models.Model):
+class Notice(Mail):
     """One thing told to one person: in Drover, by mail, or both. Plain text, in the language of whoever told it."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
@@ -28,11 +40,6 @@ class Notice(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     in_app = models.BooleanField(default=True)
     read_at = models.DateTimeField(null=True, blank=True)
-
-    mail_due_at = models.DateTimeField(null=True, blank=True)  # when to try (again); None: nothing to send
-    mail_tries = models.PositiveSmallIntegerField(default=0)
-    mailed_at = models.DateTimeField(null=True, blank=True)
-    mail_error = models.CharField(max_length=300, blank=True)  # of the last try
 
     objects = NoticeQuerySet.as_manager()
 
@@ -59,6 +66,22 @@ class Notice(models.Model):
     def about(self) -> Kind | None:
         """None: of a room that is not there any more."""
         return KINDS.get(self.kind)
+
+
+class Letter(Mail):
+    """An invitation on its way by mail. The link it brings is a secret: encrypted, and forgotten when it is sent."""
+
+    invitation = models.OneToOneField(Invitation, on_delete=models.CASCADE, related_name="letter")
+    sealed_path = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["mail_due_at"], name="letter_mail_due", condition=models.Q(mail_due_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.invitation.email
 
 
 class Choice(models.Model):

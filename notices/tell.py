@@ -9,11 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from access.models import User
-from notices import choices
+from notices import choices, delivery
 from notices.kinds import Kind, by_name
 from notices.models import Notice
 from ui import live
-from ui.text import Text
+from ui.text import Text, one_line
 
 LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 
@@ -39,11 +39,8 @@ def tell(
         topics = [f"notices.{row.user_id}" for row in rows if row.in_app]
         if topics:
             transaction.on_commit(lambda: live.publish(*topics), robust=True)
-
-
-def one_line(words: Text) -> str:
-    """Without line breaks and other control characters: it may become a subject, and a line of a mail."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(words)).split())
+        if any(row.mail_due_at for row in rows):
+            delivery.soon()
 
 
 def _rows(kind: Kind, people: dict[int, User], told: dict[str, str]) -> Iterable[Notice]:

@@ -1,9 +1,9 @@
 """Telling open pages that something changed: small messages to groups of the channel layer.
 
 A topic is "<kind>" or "<kind>.<id>": "vms", "vm.<uuid>", "screen.<uuid>", "host.<id>", "pool.<id>", "image.<id>",
-"network.<id>", "jobs", "job.<id>", "audit", "offers", "requests", "request.<id>". What a page receives is only "this
-topic changed" and, for jobs, progress numbers; it then fetches the fragment itself, where the right to see it is
-checked again.
+"network.<id>", "jobs", "job.<id>", "audit", "offers", "requests", "request.<id>", "notices.<person>". What a page
+receives is only "this topic changed" and, for jobs, progress numbers; it then fetches the fragment itself, where the
+right to see it is checked again.
 """
 
 import asyncio

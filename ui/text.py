@@ -12,6 +12,11 @@ NBSP = "\N{NO-BREAK SPACE}"
 UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
 
 
+def one_line(words: Text) -> str:
+    """Without line breaks and other control characters: safe as a subject of a mail or an address's name."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(words)).split())
+
+
 def number(value: float) -> str:
     """Three significant figures at most, no zeros at the end: 4, 1.2, 11.8, 318."""
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

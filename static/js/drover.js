@@ -7,4 +7,5 @@ import "./ages.js";
 import "./copy.js";
 import "./palette.js";
 import "./menus.js";
+import "./notices.js";
 import "./choices.js";

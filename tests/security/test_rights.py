@@ -215,12 +215,14 @@ def test_levels_are_what_they_say() -> None:
 
 
 def test_an_auditor_changes_nothing() -> None:
-    """By no address and no call, but their own login, password, theme, tokens and keys."""
+    """By no address and no call, but their own login, password, theme, tokens, keys and notices."""
     rows = {**TABLE, **API}
     changes = {name for name, row in rows.items() if "auditor" in row.allowed and set(row.methods) - {"GET"}}
     own = {name for name in TABLE if name.startswith("mfa_")} - {"mfa_index"}
     assert changes - own == {
         "account_reauthenticate",
+        "notices:read_all",
+        "notices:choices",
         "access:login",
         "account_login",
         "access:join",  # the page behind an invitation, for whoever has the link

@@ -12,6 +12,8 @@ from audit.models import Entry
 from hosts.models import Host, Network
 from jobs.models import Job
 from jobs.states import State
+from notices.models import Notice
+from notices.tell import tell
 from selfservice.models import Offer, Request
 from storage.models import Image, ImageState, Pool, Upload, Volume
 from tests.factories import give, make_group, make_host, make_network, make_pool, make_vm
@@ -71,6 +73,11 @@ class World:
     def member(self) -> User:
         return self.users["stranger"]
 
+    @property
+    def notice(self) -> Notice:
+        """The owner's."""
+        return Notice.objects.get(title="web-07 is yours")
+
     def client(self, person: str, *, enforce_csrf_checks: bool = False) -> Client:
         client = Client(enforce_csrf_checks=enforce_csrf_checks)
         if person != "anonymous":
@@ -98,6 +105,7 @@ def make_world() -> World:
     entry = Entry.objects.create(
         text="Pause web-07", who="owner", person_key=users["owner"].pk, kind="vm", key=str(vm.uuid)
     )
+    tell("share", [users["owner"]], title="web-07 is yours", url=f"/vms/{vm.uuid}/")
     ssh_key = SshKey.objects.create(user=users["owner"], text="ssh-ed25519 AAAA me", fingerprint="SHA256:x")
     invitation, secret = invitations.make(users["administrator"], {"role": Role.USER}, days=7)
     offer = make_offer(users["administrator"], pool=pool, picture=b"RIFF")
