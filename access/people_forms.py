@@ -1,19 +1,19 @@
 """Forms of people, groups and grants. What may not be is said by access.people and access.groups."""
 
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db.models import Model
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.groups import roster
 from access.models import Group, Invitation, Role, User
 from access.people import Denied
+from access.times import end_of
 from ui.forms import LongSelect
 
 MAX_ROSTER_BYTES = 256 * 1024
@@ -245,7 +245,7 @@ class GrantForm(forms.Form):
 
     def clean_until(self) -> datetime | None:
         day = self.cleaned_data["until"]
-        return timezone.make_aware(datetime.combine(day, time.max.replace(microsecond=0))) if day else None
+        return end_of(day) if day else None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -17,6 +17,7 @@ from api import (
     problems,
     quotas,
     requests,
+    shares,
     snapshots,
     ssh_keys,
     tokens,
@@ -46,6 +47,7 @@ api.add_router("/images", images.router)
 api.add_router("/uploads", uploads.router)
 api.add_router("/vms", vms.router)
 api.add_router("/vms", snapshots.router)
+api.add_router("/vms", shares.router)
 api.add_router("/jobs", jobs.router)
 api.add_router("", people.router)
 api.add_router("/invitations", invitations.router)

@@ -17,6 +17,7 @@ from api.body import NotJson
 from api.forms import Invalid
 from api.scopes import OutOfScope
 from jobs.errors import Refused
+from ui.counting import wait_s
 
 API = "/api/"
 TYPE = "application/problem+json"
@@ -98,7 +99,7 @@ def _throttled(_request: HttpRequest, error: Any) -> HttpResponse:
 
 def _nobody(request: HttpRequest, _error: Any) -> HttpResponse:
     if limits.is_stranger_over(request):
-        return problem(429, HTTPStatus(429).phrase, WORDS[429], retry_after_s=limits.wait_s())
+        return problem(429, HTTPStatus(429).phrase, WORDS[429], retry_after_s=wait_s())
     response = problem(401, "Unauthorized", WORDS[401])
     response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -46,6 +46,7 @@ KINDS = {
     "required-factor": Kind("access.RequiredFactor", _("required second factor")),
     "invitation": Kind("access.Invitation", _("invitation")),
     "ssh-key": Kind("access.SshKey", _("SSH key")),
+    "screen-link": Kind("vms.ScreenLink", _("view-only link")),
     "quota": Kind("selfservice.Quota", _("quota")),
     "offer": Kind("selfservice.Offer", _("offer"), "selfservice:offer"),
     "request": Kind("selfservice.Request", _("request"), "selfservice:request"),

@@ -21,6 +21,7 @@ WATCHED = {
     "access.RequiredFactor": ("role",),
     "access.Invitation": ("username", "email", "role", "group", "expires_at"),
     "access.SshKey": ("fingerprint",),
+    "vms.ScreenLink": ("vm", "until"),
     "selfservice.Quota": ("user", "group", "vms", "running_vms", "vcpus", "memory_bytes", "disk_bytes", "snapshots"),
 }
 WORDS = {
@@ -32,6 +33,7 @@ WORDS = {
     "required-factor": (_("Require second factor"), _("Change required factor"), _("Require second factor no more")),
     "invitation": (_("Invite"), _("Change invitation"), _("Withdraw invitation")),
     "ssh-key": (_("New SSH key"), _("Change SSH key"), _("Remove SSH key")),
+    "screen-link": (_("New view-only link"), _("Change view-only link"), _("End view-only link")),
     "quota": (_("New quota"), _("Change quota"), _("Remove quota")),
 }
 BEFORE = "_audit_before"

@@ -30,6 +30,7 @@ from virt import consoles as lines
 from virt.errors import VirtError, WrongState
 from vms import console_record, consoles
 from vms.models import ConsoleKind, ConsoleSession
+from vms.view_only import NotRfb, ViewOnly
 
 log = logging.getLogger(__name__)
 # private use (RFC 6455, 7.4.2): the page shows the reason and tries again
@@ -62,6 +63,7 @@ class ConsoleHandler(ProxyRequestHandler):
     session: ConsoleSession
     opened: consoles.Opened
     line: lines.Line
+    filter: ViewOnly | None = None
     end_code = 0
 
     def log_message(self, format: str, *args: object) -> None:
@@ -75,6 +77,7 @@ class ConsoleHandler(ProxyRequestHandler):
             self.send_error(403)
             raise self.server.EClose("no valid ticket")
         self.session = session
+        self.filter = ViewOnly() if session.view_only else None
 
     def _is_same_origin(self) -> bool:
         origin = urlsplit(self.headers.get("Origin", ""))
@@ -86,10 +89,12 @@ class ConsoleHandler(ProxyRequestHandler):
             cookie = SimpleCookie(self.headers.get("Cookie", "")).get(settings.SESSION_COOKIE_NAME)
         except CookieError:
             return None
-        if not ticket or cookie is None:
+        if not ticket:
             return None
-        session = consoles.redeem(ticket, cookie.value)
-        if session is not None and session.user is not None:
+        if cookie is None or (session := consoles.redeem(ticket, cookie.value)) is None:
+            self.opened = consoles.Opened("", "")
+            return consoles.redeem_by_link(ticket)
+        if session.user is not None:
             self.opened = consoles.Opened(cookie.value, role_of(session.user))
         return session
 
@@ -124,7 +129,13 @@ class ConsoleHandler(ProxyRequestHandler):
     def recv_frames(self) -> Any:
         """As one piece: websockify hands on one piece a turn, so that many small ones would pile up in our memory."""
         pieces, closed = super().recv_frames()
-        return [b"".join(pieces)] if pieces else [], closed
+        data = b"".join(pieces)
+        if self.filter is not None:
+            try:
+                data = self.filter.feed(data)
+            except NotRfb as error:
+                raise self.CClose(CLOSE_NO_RIGHT, "") from error
+        return [data] if data else [], closed
 
     def end(self, code: int) -> None:
         """From another thread: our end of the line is cut, and the thread that copies notices and says why.

@@ -28,14 +28,16 @@ def closed(sessions: Iterable[ConsoleSession], *, abandoned: bool = False) -> No
 
 
 def _tell(session: ConsoleSession, action: str, words: Text, result: Result, reason: Text) -> None:
+    by_link = session.link.made_by.username if session.link else ""
     details: dict[str, object] = {"line": session.kind, "view_only": session.view_only, "host": session.host_name}
+    details |= {"link_of": by_link} if by_link else {}
     if action == CLOSED:
         details |= {"bytes_to_guest": session.bytes_to_guest, "bytes_from_guest": session.bytes_from_guest}
         if session.used_at and session.closed_at:
             details["seconds"] = round((session.closed_at - session.used_at).total_seconds())
     record(
         action,
-        f"{words}: {session.vm.name}",
+        f"{words}: {session.vm.name}" + (f" ({_('by a link of %(name)s') % {'name': by_link}})" if by_link else ""),
         by=session.user,
         on=session.vm,
         result=result,

@@ -1,6 +1,5 @@
 """Tickets for consoles: random, hashed at rest, single-use, valid 30 s, bound to user + VM + web session."""
 
-import hashlib
 import secrets
 from datetime import timedelta
 from typing import NamedTuple
@@ -16,17 +15,16 @@ from access.models import User
 from access.rules import role_of, visible
 from access.sessions import people_of
 from jobs import limits
-from vms import console_record
-from vms.models import ConsoleKind, ConsoleSession, Vm
+from vms import console_record, links
+from vms.links import digest
+from vms.models import ConsoleKind, ConsoleSession, ScreenLink, Vm
 
 VALID_FOR = timedelta(seconds=30)
 NOTED_EVERY = timedelta(seconds=15)
+MOST_BY_LINK = 10
 DEAD_AFTER = 4 * NOTED_EVERY
 TOO_MANY = gettext_lazy("You have %(n)s consoles open already: close some.")
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+TOO_MANY_BY_LINK = gettext_lazy("%(n)s people look at it by this link already.")
 
 
 def issue(vm: Vm, user: User, session_key: str, *, kind: str, view_only: bool, address: str | None) -> str:
@@ -45,6 +43,37 @@ def issue(vm: Vm, user: User, session_key: str, *, kind: str, view_only: bool, a
         expires_at=timezone.now() + VALID_FOR,
     )
     return ticket
+
+
+def issue_by_link(link: ScreenLink, address: str | None) -> str:
+    """A ticket to look at the screen, for whoever has this link. Raises Refused."""
+    held = Q(used_at__isnull=False) | Q(expires_at__gt=timezone.now())
+    limits.check(ConsoleSession.objects.filter(held, link=link, closed_at=None), MOST_BY_LINK, TOO_MANY_BY_LINK)
+    ticket = secrets.token_urlsafe(32)
+    ConsoleSession.objects.create(
+        vm=link.vm,
+        link=link,
+        session_digest=link.digest,
+        ticket_digest=digest(ticket),
+        kind=ConsoleKind.VNC,
+        view_only=True,
+        address=address,
+        expires_at=timezone.now() + VALID_FOR,
+    )
+    return ticket
+
+
+def redeem_by_link(ticket: str) -> ConsoleSession | None:
+    """Use up a ticket that a link gave. None if unknown, used, expired, or if the link is over."""
+    now = timezone.now()
+    mine = ConsoleSession.objects.filter(
+        ticket_digest=digest(ticket), link__isnull=False, used_at=None, expires_at__gt=now
+    )
+    if mine.update(used_at=now) != 1:
+        return None
+    rows = ConsoleSession.objects.select_related("vm__host", "link__made_by", "user")
+    session = rows.get(ticket_digest=digest(ticket))
+    return session if session.link_id in links.good([session.link_id or 0]) else None
 
 
 def redeem(ticket: str, session_key: str) -> ConsoleSession | None:
@@ -80,12 +109,14 @@ def still_allowed(opened: dict[int, Opened]) -> set[int]:
     """Those of the open consoles (by primary key) that may stay: not after logging out, with another role, or without
     the right to this VM. Some queries for all of them together."""
     people = people_of({one.session_key for one in opened.values()})
+    by_link = dict(ConsoleSession.objects.filter(pk__in=opened, link__isnull=False).values_list("pk", "link"))
+    good = links.good(by_link.values()) if by_link else set()
     vms: dict[User, dict[int, int]] = {}
     for pk, user_id, vm_id in ConsoleSession.objects.filter(pk__in=opened).values_list("pk", "user_id", "vm_id"):
         person = people.get(opened[pk].session_key)
         if person is not None and person.pk == user_id and role_of(person) == opened[pk].role:
             vms.setdefault(person, {})[pk] = vm_id
-    kept = set()
+    kept = {pk for pk, link in by_link.items() if link in good}
     for person, wanted in vms.items():
         usable = _may_use(person, set(wanted.values()))
         kept |= {pk for pk, vm_id in wanted.items() if vm_id in usable}
@@ -100,7 +131,7 @@ def note_open(pk: int, *, sent: int, received: int, closed: bool = False) -> Non
         rows = ConsoleSession.objects.filter(pk=pk)
         rows.update(seen_at=now, bytes_to_guest=sent, bytes_from_guest=received, **more)
         if closed:
-            console_record.closed(rows.select_related("user", "vm"))
+            console_record.closed(rows.select_related("user", "vm", "link__made_by"))
 
 
 def forget_unused() -> int:
@@ -122,5 +153,7 @@ def close_abandoned() -> int:
     with transaction.atomic():
         mine = ConsoleSession.objects.filter(pk__in=dead, closed_at=None)
         closed = mine.update(closed_at=last)
-        console_record.closed(ConsoleSession.objects.filter(pk__in=dead).select_related("user", "vm"), abandoned=True)
+        console_record.closed(
+            ConsoleSession.objects.filter(pk__in=dead).select_related("user", "vm", "link__made_by"), abandoned=True
+        )
     return closed

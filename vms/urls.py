@@ -1,7 +1,7 @@
 from django.urls import path
 
-from vms import console_views, migration_views
-from vms.views import actions, bulk, create, groups, lists, pages, snapshots
+from vms import console_views, look_views, migration_views
+from vms.views import actions, bulk, create, groups, lists, pages, shares, snapshots
 
 app_name = "vms"
 urlpatterns = [
@@ -40,6 +40,14 @@ urlpatterns = [
     path("<uuid:uuid>/snapshots/take", snapshots.take, name="take_snapshot"),
     path("<uuid:uuid>/snapshots/<int:pk>/revert", snapshots.revert, name="revert_snapshot"),
     path("<uuid:uuid>/snapshots/<int:pk>/delete", snapshots.delete, name="delete_snapshot"),
+    path("<uuid:uuid>/shares", shares.index, name="shares"),
+    path("<uuid:uuid>/shares/new", shares.share, name="share"),
+    path("<uuid:uuid>/shares/<int:pk>/end", shares.end_share, name="end_share"),
+    path("<uuid:uuid>/links/new", shares.make_link, name="make_link"),
+    path("<uuid:uuid>/links/<int:pk>/end", shares.end_link, name="end_link"),
+    path("look/<str:secret>/", look_views.look, name="look"),
+    path("look/<str:secret>/state", look_views.state, name="look_state"),
+    path("look/<str:secret>/ticket", look_views.ticket, name="look_ticket"),
     path("<uuid:uuid>/start-anyway", actions.start_anyway, name="start_anyway"),
     path("<uuid:uuid>/migrate", migration_views.migrate, name="migrate"),
     path("<uuid:uuid>/migration", migration_views.migration, name="migration"),

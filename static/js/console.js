@@ -18,6 +18,7 @@ async function askTicket() {
   const response = await fetch(box.dataset.ticket, { method: "POST", headers, credentials: "same-origin" }).catch(nothing);
   if (response.redirected) throw new Error(text("You are logged out. Load the page again to log in."));
   const answer = await response.json().catch(() => ({}));
+  if (response.status === 410) throw Object.assign(new Error(answer.error), { isOver: true });
   if (!response.ok) throw new Error(answer.error || text("Drover does not answer; trying again…"));
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   return `${scheme}//${location.host}${answer.path}`;
@@ -34,6 +35,7 @@ export async function keepConnected(connect) {
       say(reason || text("Disconnected; connecting again…"), Boolean(reason));
     } catch (error) {
       say(error.message, true);
+      if (error.isOver) return;
     }
     await pause(RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
   }

@@ -7,13 +7,13 @@ import redis
 from django.test import Client
 
 from access.models import User
-from api import limits
 from jobs.models import Job
 from selfservice.models import Request
 from storage.models import Upload
 from tests.api.kit import BASE, call
 from tests.factories import make_host, make_pool, make_vm
 from tests.selfservice.kit import make_offer
+from ui import counting
 from vms.models import ConsoleSession
 
 pytestmark = pytest.mark.django_db
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def counted(queue: "redis.Redis", monkeypatch: pytest.MonkeyPatch) -> "redis.Redis":
     """Redis is there and empty, and it stays the same minute."""
-    monkeypatch.setattr(limits, "_away_until", 0.0)
-    monkeypatch.setattr(limits, "time", lambda: 1_800_000_030.0)
+    monkeypatch.setattr(counting, "_away_until", 0.0)
+    monkeypatch.setattr(counting, "time", lambda: 1_800_000_030.0)
     return queue
 
 
@@ -41,7 +41,7 @@ def test_a_person_with_all_tokens_together(
     too_many(call(admin, "POST", "/hosts/trust"))
     assert call(operator, "GET", "/vms/").status_code == 200
     assert {counted.ttl(key) for key in counted.scan_iter("drover:calls:*")} == {120}
-    monkeypatch.setattr(limits, "time", lambda: 1_800_000_061.0)
+    monkeypatch.setattr(counting, "time", lambda: 1_800_000_061.0)
     assert call(admin, "GET", "/vms/").status_code == 200
 
 
@@ -55,10 +55,10 @@ def test_strangers_by_address(counted: "redis.Redis", admin: User, settings: Any
 
 
 def test_without_redis_nobody_is_held_back(admin: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_away_until", 0.0)
+    monkeypatch.setattr(counting, "_away_until", 0.0)
     settings.REDIS_URL, settings.API_CALLS_PER_MINUTE = "unix:///nothing/there.sock", 1
     assert [call(admin, "GET", "/vms/").status_code for _n in range(3)] == [200] * 3
-    assert limits._away_until > 0
+    assert counting._away_until > 0
 
 
 def refused(answer: Any, *words: str) -> None:

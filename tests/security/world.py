@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from django.test import Client
 from django.utils import timezone
 
-from access import invitations
+from access import invitations, shares
 from access.models import ApiToken, Grant, Group, Invitation, Role, SshKey, User, WebSession
 from audit.models import Entry
 from hosts.models import Host, Network
@@ -18,7 +18,8 @@ from selfservice.models import Offer, Request
 from storage.models import Image, ImageState, Pool, Upload, Volume
 from tests.factories import give, make_group, make_host, make_network, make_pool, make_vm
 from tests.selfservice.kit import ask, make_offer
-from vms.models import DefinitionVersion, Snapshot, Vm
+from vms import links
+from vms.models import DefinitionVersion, ScreenLink, Snapshot, Vm
 from vms.states import VmState
 
 ROLES = {
@@ -63,11 +64,18 @@ class World:
     invitation: Invitation
     secret: str  # of the invitation
     snapshot: Snapshot
+    link: ScreenLink
+    link_secret: str
     session: WebSession  # another browser of the owner's
 
     @property
     def person(self) -> User:
         return self.users["approver"]
+
+    @property
+    def share(self) -> Grant:
+        """The owner's, with somebody who is in none of the sets."""
+        return Grant.objects.get(is_share=True)
 
     @property
     def member(self) -> User:
@@ -95,12 +103,14 @@ def make_world() -> World:
     group = make_group("Networks", users["stranger"], users["owner"], manager=users["manager"])
     vm = make_vm(host, pool=pool, owner=users["owner"], group=group, definition=XML, live_definition=XML)
     DefinitionVersion.objects.create(vm=vm, xml=XML, cause="adopted")
+    link, link_secret = links.make(users["owner"], vm, 1)
     snapshot = Snapshot.objects.create(vm=vm, name="before", taken_at=timezone.now())
     about = {"target_kind": "vm", "target_key": str(vm.uuid), "target_label": vm.name, "user": users["owner"]}
     job = Job.objects.create(operation="vms.pause", title="Pause web-07", **about)
     migration = Job.objects.create(operation="vms.migrate", title="Migrate web-07", state=State.FAILED, **about)
     upload = Upload.objects.create(id=uuid4(), image=image, user=users["operator"], host=host, size_bytes=10)
     token, _secret = ApiToken.make(users["owner"], "script")
+    shares.give(users["owner"], vm, User.objects.create_user("guest"), "console")
     grant = give(users["owner"], Role.USER, vm)
     entry = Entry.objects.create(
         text="Pause web-07", who="owner", person_key=users["owner"].pk, kind="vm", key=str(vm.uuid)
@@ -133,6 +143,8 @@ def make_world() -> World:
         invitation,
         secret,
         snapshot,
+        link,
+        link_secret,
         WebSession.objects.get(user=users["owner"]),
     )
     return World(users, *many)
