@@ -192,12 +192,18 @@ class ApiToken(models.Model):
             parts.insert(0, str(_("reads only")))
         return " · ".join(parts) or str(_("everything"))
 
+    def is_valid(self, now: datetime) -> bool:
+        return self.user.is_active and (self.expires_at is None or self.expires_at > now)
+
+    def is_for(self, area: str, *, change: bool) -> bool:
+        return (not self.areas or area in self.areas) and (self.may_change or not change)
+
     @classmethod
     def of(cls, secret: str) -> "ApiToken | None":
         """The token with its person, or None for an unknown or expired one, or of a person who may not log in."""
         token = cls.objects.select_related("user").filter(digest=cls.digest_of(secret)).first()
         now = timezone.now()
-        if token is None or not token.user.is_active or (token.expires_at and token.expires_at <= now):
+        if token is None or not token.is_valid(now):
             return None
         if token.last_used_at is None or (now - token.last_used_at).total_seconds() > 60:
             cls.objects.filter(pk=token.pk).update(last_used_at=now)

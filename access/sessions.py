@@ -13,8 +13,22 @@ from django.utils.crypto import constant_time_compare
 
 from access import duties, rights
 from access.addresses import client_address
-from access.models import User, WebSession
+from access.models import ApiToken, User, WebSession
 from access.ways import how
+
+OF_A_SCRIPT = "script:"
+
+
+def key_of_token(token: ApiToken) -> str:
+    """What stands for a web session where a script opens a console. It can't be made up without the token's secret."""
+    return OF_A_SCRIPT + token.digest
+
+
+def _people_of_tokens(keys: set[str]) -> dict[str, User]:
+    """As long as the token is valid, and for changing VMs."""
+    rows = ApiToken.objects.filter(digest__in={key.removeprefix(OF_A_SCRIPT) for key in keys}).select_related("user")
+    now = timezone.now()
+    return {key_of_token(row): row.user for row in rows if row.is_valid(now) and row.is_for("vms", change=True)}
 
 
 def people_of(session_keys: Iterable[str]) -> dict[str, User]:
@@ -23,12 +37,15 @@ def people_of(session_keys: Iterable[str]) -> dict[str, User]:
 
     What they were given is loaded: five queries for any number.
     """
-    rows = Session.objects.filter(session_key__in=set(session_keys), expire_date__gt=timezone.now())
+    keys_of_tokens = {key for key in session_keys if key.startswith(OF_A_SCRIPT)}
+    found = _people_of_tokens(keys_of_tokens) if keys_of_tokens else {}
+    sessions = set(session_keys) - keys_of_tokens
+    rows = Session.objects.filter(session_key__in=sessions, expire_date__gt=timezone.now())
     claims = {row.session_key: row.get_decoded() for row in rows}
     keys = {str(claim[SESSION_KEY]) for claim in claims.values() if SESSION_KEY in claim}
     people = {str(person.pk): person for person in User.objects.filter(pk__in=keys, is_active=True)}
-    rights.load(people.values())
-    required, found = duties.required_roles(), {}
+    rights.load([*people.values(), *found.values()])
+    required = duties.required_roles()
     for session_key, claim in claims.items():
         person = people.get(str(claim.get(SESSION_KEY)))
         if (

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver
 
 from api import (
     audit,
+    consoles,
     hosts,
     images,
     invitations,
@@ -46,6 +47,7 @@ api.add_router("/pools", pools.router)
 api.add_router("/images", images.router)
 api.add_router("/uploads", uploads.router)
 api.add_router("/vms", vms.router)
+api.add_router("/vms", consoles.router)
 api.add_router("/vms", snapshots.router)
 api.add_router("/vms", shares.router)
 api.add_router("/jobs", jobs.router)

@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ninja import NinjaAPI
+from ninja.operation import Operation
 
 from api.problems import TYPE
 from api.schemas import Problem
@@ -16,6 +17,9 @@ RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 0}, "descripti
 
 
 class DroverApi(NinjaAPI):
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        return operation.view_func.__name__
+
     def get_openapi_schema(self, *args: Any, **kwargs: Any) -> Any:
         schema = super().get_openapi_schema(*args, **kwargs)
         for calls in schema["paths"].values():

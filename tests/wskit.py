@@ -28,6 +28,7 @@ class WebSocket:
         origin: str | None = "",
         cookie: str = "",
         protocol: str = "",
+        token: str = "",
         timeout_s: float = 10,
     ) -> None:
         where = urlsplit(url)
@@ -37,6 +38,8 @@ class WebSocket:
             lines.append(f"Origin: {origin or url}")
         if protocol:
             lines.append(f"Sec-WebSocket-Protocol: {protocol}")
+        if token:
+            lines.append(f"Authorization: Bearer {token}")
         if cookie:
             lines.append(f"Cookie: {cookie}")
         self.socket = socket.create_connection((where.hostname, where.port), timeout=timeout_s)

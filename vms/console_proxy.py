@@ -22,7 +22,9 @@ from django.db import DatabaseError, close_old_connections
 from websockify.websocketproxy import ProxyRequestHandler
 from websockify.websockifyserver import CompatibleWebSocket
 
+from access.models import ApiToken
 from access.rules import role_of
+from access.sessions import OF_A_SCRIPT
 from hosts.models import Host
 from jobs.errors import Text
 from ui import live
@@ -70,8 +72,8 @@ class ConsoleHandler(ProxyRequestHandler):
         log.debug(format, *args)
 
     def validate_connection(self) -> None:
-        """Before the upgrade: Origin, cookie, ticket. Anything wrong ends the connection with 403."""
-        session = self._redeem() if self._is_same_origin() else None
+        """Before the upgrade: the ticket, with Origin and cookie or a token. Anything wrong is told as 403."""
+        session = self._redeem()
         close_old_connections()
         if session is None:
             self.send_error(403)
@@ -85,18 +87,29 @@ class ConsoleHandler(ProxyRequestHandler):
 
     def _redeem(self) -> ConsoleSession | None:
         ticket = parse_qs(urlsplit(self.path).query).get("ticket", [""])[0]
-        try:
-            cookie = SimpleCookie(self.headers.get("Cookie", "")).get(settings.SESSION_COOKIE_NAME)
-        except CookieError:
+        key = self._script_key()
+        if not ticket or not (key or self._is_same_origin()):
             return None
-        if not ticket:
-            return None
-        if cookie is None or (session := consoles.redeem(ticket, cookie.value)) is None:
+        key = key or self._session_key()
+        session = consoles.redeem(ticket, key) if key else None
+        if session is None:
             self.opened = consoles.Opened("", "")
             return consoles.redeem_by_link(ticket)
         if session.user is not None:
-            self.opened = consoles.Opened(cookie.value, role_of(session.user))
+            self.opened = consoles.Opened(key, role_of(session.user))
         return session
+
+    def _script_key(self) -> str:
+        """What stands for a script's token. No other page can make a browser send that."""
+        scheme, _space, secret = self.headers.get("Authorization", "").partition(" ")
+        return OF_A_SCRIPT + ApiToken.digest_of(secret) if scheme == "Bearer" else ""
+
+    def _session_key(self) -> str:
+        try:
+            cookie = SimpleCookie(self.headers.get("Cookie", "")).get(settings.SESSION_COOKIE_NAME)
+        except CookieError:
+            return ""
+        return cookie.value if cookie is not None and not cookie.value.startswith(OF_A_SCRIPT) else ""
 
     def new_websocket_client(self) -> None:
         session = self.session

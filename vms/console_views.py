@@ -5,7 +5,6 @@ import uuid as uuid_module
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from access.addresses import client_address
@@ -58,9 +57,6 @@ def console_head(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse
 def console_ticket(request: PersonRequest, uuid: uuid_module.UUID) -> JsonResponse:
     """A ticket for the console process, valid 30 s and once; 409 with the reason if there is nothing to connect to."""
     vm = find_vm(request, uuid)
-    if not vm.is_alive or vm.host is None:
-        reason = _("%(vm)s is %(state)s.") % {"vm": vm, "state": vm.get_state_display()}
-        return JsonResponse({"error": reason}, status=409)
     try:
         ticket = consoles.issue(
             vm,

@@ -9,12 +9,14 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.models import User
 from access.rules import role_of, visible
 from access.sessions import people_of
 from jobs import limits
+from jobs.errors import Refused
 from vms import console_record, links
 from vms.links import digest
 from vms.models import ConsoleKind, ConsoleSession, ScreenLink, Vm
@@ -29,6 +31,8 @@ TOO_MANY_BY_LINK = gettext_lazy("%(n)s people look at it by this link already.")
 
 def issue(vm: Vm, user: User, session_key: str, *, kind: str, view_only: bool, address: str | None) -> str:
     """A new ticket for one console of one VM; only its digest is kept. Raises Refused."""
+    if not vm.is_alive or vm.host is None:
+        raise Refused(_("%(vm)s is %(state)s.") % {"vm": vm, "state": vm.get_state_display()})
     held = Q(used_at__isnull=False) | Q(expires_at__gt=timezone.now())  # open, or about to be
     limits.check(ConsoleSession.objects.filter(held, user=user, closed_at=None), settings.MOST_CONSOLES, TOO_MANY)
     ticket = secrets.token_urlsafe(32)

@@ -361,6 +361,7 @@ API: dict[str, Row] = {
     "give_up_upload": Row(OPERATOR, DELETE, ("upload.pk",), only=MINE),
     "list_vms": Row(LOGIN, GET),
     "create_vm": Row(OPERATOR, POST),
+    "open_console": vm(USE, POST),
     "get_vm": vm(OWN, GET),
     "change_vm": vm(USE, PATCH),
     "rename_vm": vm(USE, POST),
