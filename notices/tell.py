@@ -43,6 +43,19 @@ def tell(
             delivery.soon()
 
 
+def settled(people: Iterable[User], *keys: str) -> None:
+    """What was told by these keys needs nobody any more: it counts as read, and mails that have not left stay here."""
+    now = timezone.now()
+    rows = Notice.objects.filter(user__in=[person.pk for person in people], key__in=keys)
+    with transaction.atomic():
+        new = rows.filter(read_at=None)
+        topics = [f"notices.{pk}" for pk in new.order_by().values_list("user", flat=True)]
+        new.update(read_at=now)
+        rows.exclude(mail_due_at=None).update(mail_due_at=None)
+        if topics:
+            transaction.on_commit(lambda: live.publish(*topics), robust=True)
+
+
 def _rows(kind: Kind, people: dict[int, User], told: dict[str, str]) -> Iterable[Notice]:
     now = timezone.now()
     for pk, (app, mail) in choices.of_all(kind, people).items():

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from access.models import User
 from jobs import limits
 from jobs.errors import Refused
-from selfservice import deciding, first_boot, naming, offers
+from selfservice import deciding, first_boot, naming, offers, telling
 from selfservice.models import OfferVersion, Request
 from selfservice.sizes import SIZES, check_sizes, reserve
 from selfservice.states import RequestState, Step
@@ -41,4 +41,6 @@ def ask(user: User, version: OfferVersion, wish: dict[str, Any]) -> Request:
         note(request, Step.ASKED, by=user, why=request.reason)
         if offers.is_free(version, request):
             deciding.settle(request, by=None, why=_("It is within what this offer gives by itself."))
+        else:
+            telling.waits(request)
     return request

@@ -13,7 +13,7 @@ from access.models import User
 from audit import actions
 from audit.entries import record
 from jobs.errors import Refused
-from selfservice import quotas
+from selfservice import quotas, telling
 from selfservice.models import Request, RequestEvent
 from selfservice.states import OVER, TRANSITIONS, RequestState, Step
 from ui import live
@@ -57,10 +57,11 @@ def change(
 
 
 def note(row: Request, step: Step, *, by: User | None, why: Text = "", before: str = "") -> None:
-    """A step in the request's history, in the audit, and to open pages."""
+    """A step in the request's history, in the audit, to open pages, and to the people it is about."""
     why = str(why)
     RequestEvent.objects.create(request=row, before=before, after=row.state, by=by, step=step, why=why)
     record(f"selfservice.{step}", f"{step.label}: {row}", by=by, on=row, reason=why)
+    telling.of_step(row, step, by, why)
     publish(row)
 
 
