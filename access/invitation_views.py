@@ -26,7 +26,7 @@ from ui.htmx import done_response, is_piece, render_dialog
 @require_GET
 @permission_required("access.view")
 def index(request: PersonRequest) -> HttpResponse:
-    rows = Invitation.objects.select_related("group", "made_by", "used_by")
+    rows = Invitation.objects.select_related("group", "made_by", "used_by", "letter")
     context = {
         "page": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
         "now": timezone.now(),
@@ -43,13 +43,14 @@ def index(request: PersonRequest) -> HttpResponse:
 def invite(request: PersonRequest) -> HttpResponse:
     form = InvitationForm(posted(request))
     if form.is_bound and form.is_valid():
+        days, is_sent = int(form.cleaned_data["days"]), bool(form.cleaned_data.get("send"))
         try:
-            made, secret = invitations.make(request.user, form.values(), int(form.cleaned_data["days"]))
+            made, secret = invitations.make(request.user, form.values(), days, send=is_sent)
         except Denied as denied:
             add_refusal(form, denied)
         else:
             link = request.build_absolute_uri(reverse("access:join", args=[secret]))
-            context = {"invitation": made, "link": link}
+            context = {"invitation": made, "link": link, "is_sent": is_sent}
             response = render_dialog(request, "access/_invitation_shown_dialog.html", context)
             response.headers["Cache-Control"] = "no-store"
             return response

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -14,13 +15,14 @@ from access import groups
 from access.models import ApiToken, Group, Invitation, Role, User
 from access.people import Denied, may_give_role, unsaved
 from access.rules import can, is_somebody
+from access.signals import invited
 
 
 @transaction.atomic
-def make(actor: User, values: dict[str, Any], days: int) -> tuple[Invitation, str]:
-    """A new invitation and its secret, which is not kept anywhere. values: username, email, role, group.
+def make(actor: User, values: dict[str, Any], days: int, *, send: bool = False) -> tuple[Invitation, str]:
+    """A new invitation and its secret, which is not kept anywhere; with `send` its link goes to the address by mail.
 
-    Raises Denied.
+    values: username, email, role, group. Raises Denied.
     """
     may_give_role(actor, values.get("role", Role.USER))
     if values.get("username"):
@@ -29,6 +31,8 @@ def make(actor: User, values: dict[str, Any], days: int) -> tuple[Invitation, st
     secret = secrets.token_urlsafe(32)
     until = timezone.now() + timedelta(days=days)
     made = Invitation.objects.create(digest=ApiToken.digest_of(secret), made_by=actor, expires_at=until, **values)
+    if send:
+        invited.send(sender=Invitation, invitation=made, path=reverse("access:join", args=[secret]))
     return made, secret
 
 

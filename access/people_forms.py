@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.utils.translation import gettext as _
@@ -62,6 +63,7 @@ class InvitationForm(forms.Form):
     email = forms.EmailField(
         label=gettext_lazy("E-mail"), max_length=254, required=False, help_text=gettext_lazy("Nothing is sent there.")
     )
+    send = forms.BooleanField(label=gettext_lazy("Send the link there"), required=False)
     role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices, initial=Role.USER)
     group = forms.ModelChoiceField(
         label=gettext_lazy("Into the group"),
@@ -75,6 +77,19 @@ class InvitationForm(forms.Form):
         choices=[("1", gettext_lazy("1 day")), ("7", gettext_lazy("7 days")), ("30", gettext_lazy("30 days"))],
         initial="7",
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if settings.EMAIL_HOST:
+            self.fields["email"].help_text = ""
+        else:
+            del self.fields["send"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("send") and not cleaned.get("email") and "email" not in self.errors:
+            self.add_error("email", _("Where to?"))
+        return cleaned
 
     def values(self) -> dict[str, Any]:
         """What access.invitations.make takes."""

@@ -2,6 +2,7 @@
 
 from django.dispatch import Signal
 
+invited = Signal()  # invitation, path: its link is to be sent by mail
 joined = Signal()  # user, invitation: somebody came by an invitation
 factor_changed = Signal()  # user, kind (totp, webauthn, recovery_codes), is_new: set up, or removed
 session_ended = Signal()  # user, session: their own, from another browser

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -36,9 +37,11 @@ def make_invitation(request: PersonRequest, wish: InvitationIn) -> Any:
     require(request, "access.manage")
     if wish.group is not None and not Group.objects.filter(pk=wish.group).exists():
         raise Invalid({"group": [_("There is no such thing.")]})
+    if wish.send and not settings.EMAIL_HOST:
+        raise Invalid({"send": [_("Drover can't send mails here: no mail server is set up.")]})
     form = InvitationForm(wish.dict())
     data = cleaned(form)
-    made, secret = invitations.make(request.user, form.values(), int(data["days"]))
+    made, secret = invitations.make(request.user, form.values(), int(data["days"]), send=wish.send)
     made.link = request.build_absolute_uri(reverse("access:join", args=[secret]))  # type: ignore[attr-defined]
     return Status(201, made)
 

@@ -12,6 +12,7 @@ from api import (
     jobs,
     leases,
     networks,
+    notices,
     offers,
     people,
     pools,
@@ -58,6 +59,7 @@ api.add_router("", offers.router)
 api.add_router("", requests.router)
 api.add_router("", leases.router)
 api.add_router("/ssh-keys", ssh_keys.router)
+api.add_router("/notices", notices.router)
 api.add_router("/tokens", tokens.router)
 api.add_router("/audit", audit.router)
 problems.install(api)

@@ -84,6 +84,7 @@ class NewInvitationOut(InvitationOut):
 class InvitationIn(In):
     username: str = Field("", description="empty: whoever comes chooses one")
     email: str = ""
+    send: bool = Field(False, description="also send the link to the address, by mail")
     role: RoleName = "user"
     group: Key | None = None
     days: Literal[1, 7, 30] = 7

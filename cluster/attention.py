@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Exists, F, Func, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.urls import reverse
@@ -17,8 +18,10 @@ from access.rules import Person, can, visible
 from cluster.figures import ANSWERED, WRONG_CLOCK, Look, PoolUse, look
 from hosts.models import RENEW_BEFORE, Host
 from hosts.states import HostState, Transport
+from jobs.discretion import tidy
 from jobs.models import Job
 from jobs.states import State
+from notices import delivery
 from selfservice.deciding import undecided
 from storage.models import PoolOnHost
 from ui import text
@@ -204,6 +207,7 @@ def failed_jobs(user: Person) -> Iterator[Item]:
     bad = visible(user, Job.objects.filter(state__in=[State.FAILED, State.ERRORED], finished_at__gte=since))
     bad = bad.filter(~Exists(later), parent=None)
     rows, more = some(bad.order_by("-id").only("id", "title", "state", "error", "finished_at"))
+    tidy(user, rows)
     for job in rows:
         title = _("Failed: %(job)s") % {"job": job.title}
         why = _("Drover made a mistake; the job tells which.") if job.state == State.ERRORED else job.error
@@ -294,6 +298,16 @@ def requests_wait(user: Person) -> Iterator[Item]:
     )
 
 
+def mails_wait(user: Person) -> Iterator[Item]:
+    """For those who can do something about the server."""
+    if not settings.EMAIL_HOST or not can(user, "access.manage"):
+        return
+    waiting = delivery.waiting_since()
+    if waiting is not None:
+        title, url = _("Mails can't be sent"), reverse("notices:choices")
+        yield Item("warn", "mail-off", title, waiting.why, url, _("Read"), waiting.since)
+
+
 ALWAYS: list[Callable[[], Iterator[Item]]] = [
     jobs_wait,
     duplicates,
@@ -307,7 +321,7 @@ ORDER = {"bad": 0, "warn": 1, "info": 2}
 
 def attention(user: Person, seen: Look | None = None) -> list[Item]:
     """All items for this person; `seen` if it was looked already."""
-    items = [*failed_jobs(user), *requests_wait(user)]
+    items = [*failed_jobs(user), *requests_wait(user), *mails_wait(user)]
     if not can(user, "hosts.view"):
         return items
     hosts, uses = seen or look()

@@ -9,7 +9,7 @@ import logging
 import smtplib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.fernet import InvalidToken
 from django.conf import settings
@@ -194,11 +194,16 @@ def wait_after(tries: int) -> timedelta:
     return min(LONGEST, FIRST * 2 ** min(tries, 10))
 
 
-def waiting_since() -> tuple[str, datetime] | None:
+class Waiting(NamedTuple):
+    why: str
+    since: datetime
+
+
+def waiting_since() -> Waiting | None:
     """Why mails can't be sent, and since when the oldest of them waits; None if none was tried twice in vain."""
     found = [
         model._default_manager.filter(mail_due_at__isnull=False, mail_tries__gte=2).order_by("created_at").first()
         for model in MODELS
     ]
     late = [row for row in found if row is not None]
-    return min(((row.mail_error, row.created_at) for row in late), key=lambda one: one[1], default=None)
+    return min((Waiting(row.mail_error, row.created_at) for row in late), key=lambda one: one.since, default=None)

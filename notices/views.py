@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import trigger_client_event
 
-from access.rules import PersonRequest
-from notices import choices, reading
+from access.rules import PersonRequest, can
+from notices import choices, delivery, reading
 from notices.forms import ChoicesForm
 from notices.models import Notice
 from ui.forms import posted
@@ -74,5 +74,6 @@ def choose(request: PersonRequest) -> HttpResponse:
         "why_no_mail": choices.why_no_mail(request.user),
         "trouble": choices.last_trouble(request.user),
         "address": request.user.email,
+        "waiting": delivery.waiting_since() if can(request.user, "access.manage") else None,
     }
     return render(request, "notices/choices.html", context)

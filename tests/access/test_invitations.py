@@ -139,5 +139,5 @@ def test_the_list_costs_the_same_for_many(
 ) -> None:
     for _turn in range(30):
         invitations.make(admin, {"role": "user", "group": make_group(f"g{_turn}")}, 7)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         admin_client.get("/people/invitations/")

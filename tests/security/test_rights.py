@@ -225,6 +225,7 @@ def test_an_auditor_changes_nothing() -> None:
     assert changes - own == {
         "account_reauthenticate",
         "notices:read_all",
+        "read_notices",
         "notices:choices",
         "access:login",
         "account_login",
