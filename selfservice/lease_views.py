@@ -32,16 +32,19 @@ def facts(user: User, found: Request, now: datetime) -> dict[str, Any]:
     """What the page of a request says of its lease, and offers to this person."""
     if found.state not in LASTING:
         return {"has_lease": False}
-    busy = leases.is_busy(found) or found.returned_at is not None
+    at_work = leases.is_busy(found)
+    busy = at_work or found.returned_at is not None
+    left = terms.left(found, now)
     may = leases.may_extend(user, found) and not busy
     decides = deciding.may_decide(user, found) and (found.asker_id != user.pk or everywhere(user, "vms.create"))
     has_wish = found.longer_at is not None
     return {
         "has_lease": True,
-        "lease": terms.left(found, now),
+        "lease": left,
         "is_over": found.state in ENDED,
         "is_archived": found.state == RequestState.ARCHIVED,
-        "at_work": busy,
+        "at_work": at_work,
+        "is_late": left is not None and now - left.until > 3 * terms.look_every() and found.pinned_at is None,
         "one_click": terms.one_click(found, now) if may else None,
         "may_ask_longer": may and found.until is not None and not has_wish,
         "may_decide_longer": has_wish and decides and not busy,

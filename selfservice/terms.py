@@ -39,9 +39,14 @@ def in_days(span: timedelta) -> float:
     return span.total_seconds() / settings.LEASE_DAY_S
 
 
+def look_every() -> timedelta:
+    """How often the clock looks."""
+    return timedelta(seconds=settings.LEASE_LOOK_S)
+
+
 def retry() -> timedelta:
     """After a step that failed, because a host did not answer for example."""
-    return max(days(1 / 24), timedelta(seconds=settings.LEASE_LOOK_S))
+    return max(days(1 / 24), look_every())
 
 
 def distances(row: Request) -> list[float]:
@@ -96,7 +101,7 @@ def warning(row: Request, now: datetime) -> dict[str, Any]:
         return {}
     told, last = come[-1], distances(row)[-1]
     changes: dict[str, Any] = {"warned_days": told}
-    tolerance = days(last / 10) + timedelta(seconds=2 * settings.LEASE_LOOK_S)
+    tolerance = days(last / 10) + 2 * look_every()
     if told == last and ends - days(last) + tolerance < now:
         changes["until" if row.state in LEASED else "stage_until"] = now + days(last)
     return changes
