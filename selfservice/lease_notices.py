@@ -8,7 +8,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from access.models import User
-from notices.tell import tell
+from notices.tell import settled, tell
+from selfservice import telling
 from selfservice.models import Request
 from selfservice.states import RequestState
 
@@ -87,6 +88,25 @@ def extended(row: Request) -> None:
     if row.until is not None:
         title = _("%(what)s now ends on %(when)s") % {"what": row.pattern, "when": shown(row.until)}
         _tell(row, "extended", title)
+
+
+def wished(row: Request) -> None:
+    """To who may decide about it."""
+    words = {"who": row.asker, "what": row.pattern, "n": row.longer_days}
+    title = _("%(who)s asks for %(n)s days more for %(what)s") % words
+    people = [one for one in telling.deciders(row) if one.pk != row.asker_id]
+    lines = row.longer_why.splitlines()[: telling.MOST_LINES]
+    tell("inbox", people, title=title, lines=lines, url=row.get_absolute_url(), key=_wish_key(row, row.longer_at))
+
+
+def answered(row: Request, asked_at: datetime | None) -> None:
+    """For all of them."""
+    if asked_at is not None:
+        settled(telling.deciders(row), _wish_key(row, asked_at))
+
+
+def _wish_key(row: Request, asked_at: datetime | None) -> str:
+    return f"longer-{row.pk}-{asked_at.timestamp() if asked_at else 0:.0f}"
 
 
 def refused(row: Request, why: str) -> None:

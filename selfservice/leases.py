@@ -41,30 +41,33 @@ AT_ONCE = 500
 
 def look(now: datetime) -> int:
     """Do or ask for every step that is due. Returns how many. Two of these at once take each step once."""
-    due = Request.objects.filter(next_at__lte=now).order_by("next_at", "pk").values_list("pk", flat=True)
-    return sum(step(pk, now) for pk in list(due[:AT_ONCE]))
+    due = Request.objects.filter(next_at__lte=now).order_by("next_at", "pk").values_list("pk", "next_at")
+    return sum(_claimed(pk, at, now) and step(pk, now) for pk, at in list(due[:AT_ONCE]))
+
+
+def _claimed(pk: int, at: datetime | None, now: datetime) -> bool:
+    """Whether it is ours. It is looked at again later: after a job that failed, and so that a row that can't be
+    dealt with never holds up the others."""
+    return Request.objects.filter(pk=pk, next_at=at).update(next_at=now + terms.retry()) == 1
 
 
 @transaction.atomic
 def step(pk: int, now: datetime) -> bool:
     """The one step that is due for this request, if still one is."""
-    row = Request.objects.select_for_update(of=("self",)).filter(pk=pk, next_at__lte=now).first()
-    if row is None:
-        return False
-    found = terms.next_step(row)
-    if found is None or found.at > now:
-        return _wait(row, found.at if found else None)
+    row = Request.objects.select_for_update(of=("self",)).filter(pk=pk).first()
+    found = terms.next_step(row) if row else None
+    if row is None or found is None or found.at > now:
+        return row is not None and _wait(row, found.at if found else None)
     if found.what == Due.WARN:
         warn(row, now)
         return True
     if is_busy(row):
-        return _wait(row, now + terms.retry())
+        return False
     try:
         with transaction.atomic():
             _begin(row, found.what)
     except Refused as refused:
         log.warning("%s: %s is not possible: %s", row, found.what, refused.message)
-    _wait(row, now + terms.retry())  # a job that fails is asked for again then; one that succeeds says what comes next
     return True
 
 
@@ -197,6 +200,7 @@ def ask_longer(request: Request, by: User, number: int, why: str, *, now: dateti
     for name, value in columns.items():
         setattr(row, name, value)
     _save(row, {**columns, "next_at": terms.next_at(row)}, Step.LONGER, by=by, why=words)
+    lease_notices.wished(row)
     return row
 
 
@@ -236,6 +240,7 @@ def grant(request: Request, by: User, number: int, why: str = "", *, now: dateti
     row = _wish(request, by)
     until = max(now, row.until or now) + days(number)
     most = None if row.most_until is None else max(row.most_until, until)
+    lease_notices.answered(row, row.longer_at)
     return _renew(row, until, by, now, Step.GRANTED, why, most_until=most, **NO_WISH)
 
 
@@ -245,12 +250,13 @@ def refuse(request: Request, by: User, why: str) -> Request:
     row = _wish(request, by)
     if not why.strip():
         raise Refused(_("Say why: the person who asked reads it."), field="why")
-    row.longer_at = None
+    asked_at, row.longer_at = row.longer_at, None
     if row.state == S.ARCHIVED:
         row.warned_days = None  # they may have waited beyond its end: they are told once more before it is deleted
     columns = {**NO_WISH, "warned_days": row.warned_days, "next_at": terms.next_at(row)}
     _save(row, columns, Step.REFUSED, by=by, why=why)
     lease_notices.refused(row, why)
+    lease_notices.answered(row, asked_at)
     return row
 
 
@@ -319,6 +325,7 @@ def give_back(request: Request, by: User, why: str = "", *, now: datetime) -> Re
     row = held(request)
     if row.pinned_at is not None:
         raise Refused(_("An administrator has pinned it: it can't be given back before they unpin it."))
+    lease_notices.answered(row, row.longer_at)
     _save(row, {"returned_at": now, **NO_WISH}, Step.RETURNED, by=by, why=why)
     _begin(row, Due.DELETE)
     _wait(row, now + terms.retry())

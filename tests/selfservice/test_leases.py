@@ -115,6 +115,24 @@ def test_off_when_it_had_been_told(leased: Request) -> None:
     assert jobs() == ["selfservice.end"]
 
 
+def test_one_that_breaks_does_not_hold_up_others(leased: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of ours in one row: the others have their turn at the next look, and it is tried again later."""
+    other = make_leased(leased.asker, leased.version.offer, make_vm(None, "db", observed_state=VmState.OFF), now=NOW)
+    warn = leases.warn
+
+    def broken(row: Request, now: datetime) -> None:
+        if row.pk == leased.pk:
+            raise ValueError("a mistake of ours")
+        warn(row, now)
+
+    monkeypatch.setattr(leases, "warn", broken)
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        leases.look(NOW + 7 * DAY)
+    assert look(other, NOW + 7 * DAY + timedelta(minutes=5)) == S.EXPIRING
+    monkeypatch.undo()
+    assert look(leased, NOW + 7 * DAY + timedelta(hours=1)) == S.EXPIRING
+
+
 def test_archived_is_told_before_it_is_deleted(leased: Request, lab_user: User) -> None:
     put(leased, S.EXPIRED)
     leases.look(NOW + 7 * DAY)
@@ -189,6 +207,8 @@ def test_up_to_the_most_by_itself_beyond_by_approval(leased: Request, lab_user: 
         leases.ask_longer(leased, lab_user, 30, " ", now=NOW)
     leases.ask_longer(leased, lab_user, 30, "my thesis", now=NOW)
     assert [list(leases.undecided(user)) for user in (petra, admin, lab_user)] == [[leased], [leased], []]
+    asked = Notice.objects.filter(kind="inbox", title="lena asks for 30 days more for web")
+    assert {one.user for one in asked.filter(read_at=None)} == {petra, admin}
     with pytest.raises(PermissionDenied):
         leases.grant(leased, lab_user, 30, now=NOW)
     with pytest.raises(Refused, match="Say why"):
@@ -198,6 +218,7 @@ def test_up_to_the_most_by_itself_beyond_by_approval(leased: Request, lab_user: 
     assert (leased.until, leased.most_until, leased.longer_at) == (NOW + 80 * DAY, NOW + 80 * DAY, None)
     assert leased.events.last().why == "Until 21 January 2027, 09:00. 20 must do"  # type: ignore[union-attr]
     assert told(lab_user) == ["web now ends on 21 January 2027, 09:00"]
+    assert not asked.filter(read_at=None).exists()
     with pytest.raises(Refused, match="Nobody asks for more time"):
         leases.refuse(leased, petra, "no")
 
