@@ -76,7 +76,7 @@ class LeaseStep(Operation):
         with transaction.atomic():
             row = locked(self.target)
             if not self.is_due(row):
-                return {"skipped": True}
+                return None  # changed meanwhile, or all of it is deleted
             if run.job.children.exclude(state=State.SUCCEEDED).exists():
                 return None  # the job fails by that, and is tried again
             if running := [vm.name for vm in vms_of(row).filter(observed_state__in=ALIVE)]:

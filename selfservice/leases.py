@@ -29,6 +29,7 @@ from selfservice.steps import change, locked, not_possible, note, vms_of
 from selfservice.terms import Due, days
 from ui.text import Text
 from vms.models import Vm
+from vms.operations.base import no_answer
 from vms.operations.power import AutostartVm
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,9 @@ def step(pk: int, now: datetime) -> bool:
         warn(row, now)
         return True
     if is_busy(row):
+        return False
+    if reason := next((why for vm in vms_of(row).select_related("host") if (why := no_answer(vm))), None):
+        log.info("%s: %s has to wait: %s", row, found.what, reason)
         return False
     try:
         with transaction.atomic():

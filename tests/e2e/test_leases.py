@@ -189,7 +189,7 @@ def start(page: Page, vm: str) -> None:
 def mailed(mailbox: Mailbox, page: Page) -> set[str]:
     """What the mails about it were about; the last one leaves a moment after the last step."""
     for _second in range(40):
-        subjects = [str(mail["Subject"]) for mail in mailbox.mails if "lab" in str(mail["Subject"])]
+        subjects = [str(mail["Subject"]) for mail in mailbox.mails if not str(mail["Subject"]).endswith("is ready")]
         if any(subject.endswith("is deleted") for subject in subjects):
             break
         page.wait_for_timeout(1000)

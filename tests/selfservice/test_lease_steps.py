@@ -155,14 +155,24 @@ def test_extended_before_the_job_ran(leased: Request, lab_user: User) -> None:
 
 
 def test_a_host_that_does_not_answer(leased: Request, host: Any) -> None:
-    """Nothing is said to have ended that has not; it is tried again. What started with its host is not forgotten."""
-    vm = Vm.objects.get(name="web-02")
-    Vm.objects.filter(pk=vm.pk).update(host=None)
+    """It is waited for without a job; nothing is said to have ended that has not."""
+    Vm.objects.filter(name="web-02").update(host=None)
     assert look(leased).state == S.EXPIRING
+    assert look(leased, timedelta(minutes=30)).state == S.EXPIRING
+    assert not Job.objects.exists()
+    Vm.objects.filter(name="web-02").update(host=host)
+    assert look(leased, timedelta(hours=2)).state == S.EXPIRED
+
+
+def test_a_step_that_fails_half_way(leased: Request, host: Any) -> None:
+    """It is tried again, and what started with its host is not forgotten."""
+    leases.look(timezone.now())
+    Vm.objects.filter(name="web-02").update(host=None)
+    assert run_all(leased).state == S.EXPIRING
     assert Job.objects.get(operation="selfservice.end").state == State.FAILED
-    assert look(leased).state == S.EXPIRING
-    assert Job.objects.filter(operation="selfservice.end").count() == 1, "not at once"
-    Vm.objects.filter(pk=vm.pk).update(host=host)
+    sync.refresh_vms(host)
+    Vm.objects.filter(name="web-02").update(host=host)
+    assert not Vm.objects.get(name="web-01").autostart
     assert look(leased, timedelta(hours=2)).state == S.EXPIRED
     assert leased.autostarts == [str(Vm.objects.get(name="web-01").uuid)]
 

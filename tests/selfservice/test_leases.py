@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from access.models import Role, User
 from audit.models import Entry
+from hosts.models import Host
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
@@ -40,7 +41,7 @@ def offer(admin: User) -> Any:
 
 @pytest.fixture
 def leased(lab_user: User, offer: Any) -> Request:
-    return make_leased(lab_user, offer, make_vm(None, "web", observed_state=VmState.OFF), now=NOW)
+    return make_leased(lab_user, offer, make_vm(Host.objects.get(), "web", observed_state=VmState.OFF), now=NOW)
 
 
 def put(request: Request, state: RequestState, **columns: Any) -> Request:
