@@ -34,7 +34,7 @@ class Words:
 
 def of_notice(notice: Notice) -> EmailMultiAlternatives:
     about = notice.about
-    foot = _("You get mails about “%(kind)s” because you chose it. Change it:") % {"kind": about.label if about else ""}
+    foot = _("This is a mail about: %(kind)s.") % {"kind": about.label} if about else ""
     words = Words(notice.title, notice.lines, notice.url or "/", _("Open in Drover"), foot, reverse("notices:choices"))
     return message(words, to=notice.user.email, name=name_of(notice.user), number=f"notice.{notice.pk}")
 
@@ -90,5 +90,6 @@ def message(words: Words, *, to: str, name: str, number: str) -> EmailMultiAlter
 
 def as_text(context: dict[str, Any]) -> str:
     parts = [context["title"], "\n".join(context["lines"]), f"{context['action']}:\n{context['link']}"]
-    foot = "\n".join(str(part) for part in ("-- ", context["foot"], context["foot_link"]) if part)
+    choose = _("Choose which mails you get: %(link)s") % {"link": context["foot_link"]} if context["foot_link"] else ""
+    foot = "\n".join(str(part) for part in ("-- ", context["foot"], choose) if part)
     return "\n\n".join(part for part in (*parts, foot) if part) + "\n"

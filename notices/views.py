@@ -14,7 +14,7 @@ from notices import choices, delivery, reading
 from notices.forms import ChoicesForm
 from notices.models import Notice
 from ui.forms import posted
-from ui.htmx import done_response, is_partial, is_piece
+from ui.htmx import is_partial, is_piece, note_response
 
 PER_PAGE = 50
 LATEST = 8
@@ -68,7 +68,7 @@ def choose(request: PersonRequest) -> HttpResponse:
     form = ChoicesForm(posted(request), user=request.user)
     if form.is_bound and form.is_valid():
         choices.keep(request.user, form.chosen())
-        return done_response(request, reverse("notices:choices"), _("Saved."))
+        return note_response(request, _("Saved."), reverse("notices:choices"), bad=False)
     context = {
         "form": form,
         "why_no_mail": choices.why_no_mail(request.user),
@@ -76,4 +76,4 @@ def choose(request: PersonRequest) -> HttpResponse:
         "address": request.user.email,
         "waiting": delivery.waiting_since() if can(request.user, "access.manage") else None,
     }
-    return render(request, "notices/choices.html", context)
+    return render(request, "notices/_choices.html" if is_piece(request) else "notices/choices.html", context)
