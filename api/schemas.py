@@ -7,6 +7,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field, field_validator
 
+from jobs.discretion import tidy, tidy_lines
 from storage.uploads import CHUNK_BYTES
 
 
@@ -310,6 +311,28 @@ class JobOut(Schema):
     def resolve_user(job: Any) -> str | None:
         return job.user.username if job.user else None
 
+    @staticmethod
+    def resolve_title(job: Any, context: Any) -> str:
+        return str(tidied(job, context).title)
+
+    @staticmethod
+    def resolve_step(job: Any, context: Any) -> str:
+        return str(tidied(job, context).step)
+
+    @staticmethod
+    def resolve_detail(job: Any, context: Any) -> dict[str, Any]:
+        return dict(tidied(job, context).detail)
+
+    @staticmethod
+    def resolve_error(job: Any, context: Any) -> str:
+        return str(tidied(job, context).error)
+
+
+def tidied(job: Any, context: Any) -> Any:
+    """Without what is not for who asks."""
+    tidy(context["request"].user, [job])
+    return job
+
 
 class JobDetailOut(JobOut):
     params: dict[str, Any]
@@ -319,8 +342,22 @@ class JobDetailOut(JobOut):
     children: list[JobOut]
 
     @staticmethod
-    def resolve_lines(job: Any) -> list[Any]:
-        return list(job.lines.all())
+    def resolve_params(job: Any, context: Any) -> dict[str, Any]:
+        return dict(tidied(job, context).params)
+
+    @staticmethod
+    def resolve_result(job: Any, context: Any) -> dict[str, Any]:
+        return dict(tidied(job, context).result)
+
+    @staticmethod
+    def resolve_commands(job: Any, context: Any) -> list[str]:
+        return list(tidied(job, context).commands)
+
+    @staticmethod
+    def resolve_lines(job: Any, context: Any) -> list[Any]:
+        found = list(job.lines.all())
+        tidy_lines(context["request"].user, found)
+        return found
 
     @staticmethod
     def resolve_children(job: Any) -> list[Any]:

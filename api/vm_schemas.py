@@ -8,6 +8,8 @@ from ninja import Schema
 from pydantic import Field
 
 from api.schemas import In
+from jobs.discretion import sees_all
+from vms.hardware import without_places
 
 
 class VmOut(Schema):
@@ -28,6 +30,11 @@ class VmOut(Schema):
     job_id: int | None
 
     @staticmethod
+    def resolve_host_id(vm: Any, context: Any) -> int | None:
+        """Only for who sees hosts."""
+        return vm.host_id if sees_all(context["request"].user) else None
+
+    @staticmethod
     def resolve_owner(vm: Any) -> str | None:
         return vm.owner.username if vm.owner else None
 
@@ -44,6 +51,11 @@ class VmDetailOut(VmOut):
     started_at: datetime | None
     seen_at: datetime | None
     hardware: dict[str, Any]
+
+    @staticmethod
+    def resolve_hardware(vm: Any, context: Any) -> dict[str, Any]:
+        """Where its disks lie and what it is connected to is only for who sees hosts."""
+        return dict(vm.hardware) if sees_all(context["request"].user) else without_places(vm.hardware)
 
 
 class NicIn(In):

@@ -29,6 +29,7 @@ from api.vm_schemas import (
     VmIn,
     VmOut,
 )
+from jobs.discretion import sees_all
 from jobs.engine import enqueue
 from jobs.operations import by_name
 from vms import creation
@@ -72,7 +73,8 @@ def list_vms(
     require(request, "vms.view")
     found = rows(request).defer("definition", "live_definition", "hardware")
     found = found.filter(name__icontains=name) if name else found
-    found = found.filter(host=host) if host is not None else found
+    if host is not None:
+        found = found.filter(host=host) if sees_all(request.user) else found.none()
     return found.filter(tags__name=tag) if tag else found
 
 

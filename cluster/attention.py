@@ -18,6 +18,7 @@ from access.rules import Person, can, visible
 from cluster.figures import ANSWERED, WRONG_CLOCK, Look, PoolUse, look
 from hosts.models import RENEW_BEFORE, Host
 from hosts.states import HostState, Transport
+from jobs.discretion import tidy
 from jobs.models import Job
 from jobs.states import State
 from notices import delivery
@@ -206,6 +207,7 @@ def failed_jobs(user: Person) -> Iterator[Item]:
     bad = visible(user, Job.objects.filter(state__in=[State.FAILED, State.ERRORED], finished_at__gte=since))
     bad = bad.filter(~Exists(later), parent=None)
     rows, more = some(bad.order_by("-id").only("id", "title", "state", "error", "finished_at"))
+    tidy(user, rows)
     for job in rows:
         title = _("Failed: %(job)s") % {"job": job.title}
         why = _("Drover made a mistake; the job tells which.") if job.state == State.ERRORED else job.error

@@ -15,6 +15,7 @@ from access.rights import stamp
 from access.rules import can, everywhere, visible
 from access.sessions import people_of
 from cluster.doorkeeper import doorkeeper
+from jobs.discretion import sees_all
 from jobs.models import Job
 from selfservice.models import Request
 from storage.models import Image, Pool
@@ -30,6 +31,7 @@ UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 VM_TOPIC, SCREEN_TOPIC = re.compile(rf"vm\.{UUID}"), re.compile(rf"screen\.{UUID}")
 JOB_TOPIC = re.compile(r"job\.[1-9][0-9]{0,17}")
 KIND_TOPIC = re.compile(r"[a-z]+(\.[0-9]{1,18})?")
+TELLING = {"line", "level", "step", "detail"}  # of a job's progress: may name hosts
 PERMISSION = {
     "vms": "vms.view",
     "jobs": "jobs.view",
@@ -90,6 +92,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
     heard: deque[float]
     session_key: str
     rights: str
+    is_discreet: bool
 
     async def connect(self) -> None:
         self.topics, self.heard = set(), deque(maxlen=MAX_MESSAGES)
@@ -99,6 +102,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             await self.close(code=NOBODY)
             return
         self.rights = stamp(person)
+        self.is_discreet = not await database_sync_to_async(sees_all)(person)
         await self.accept()
         doorkeeper.let_in(self)
 
@@ -159,7 +163,10 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             await self.channel_layer.group_discard(group_name(topic), self.channel_name)
 
     async def live_message(self, event: dict[str, Any]) -> None:
-        await self.send_json(event["data"])
+        data = event["data"]
+        if self.is_discreet and (TELLING & data.keys()):  # the page asks for what it may read of it
+            data = {name: value for name, value in data.items() if name not in TELLING}
+        await self.send_json(data)
         await self.look(str(event["data"].get("topic", "")))
 
     async def look(self, topic: str) -> None:

@@ -16,6 +16,7 @@ from access.models import User
 from access.rules import Person, can, visible
 from cluster.context import address
 from hosts.models import Host, Network
+from jobs.discretion import tidy
 from jobs.models import Job
 from storage.models import Image, Pool
 from ui import text
@@ -111,7 +112,9 @@ def networks(user: Person, words: str) -> Iterator[Hit]:
 def jobs(user: Person, words: str) -> Iterator[Hit]:
     match = Q(pk=int(words)) if words.isdecimal() and len(words) < 12 else Q(title__icontains=words)
     rows = visible(user, Job.objects.filter(match)).only("title", "state", "created_at").order_by("-id")
-    for job in rows[:EACH]:
+    found = list(rows[:EACH])
+    tidy(user, found)
+    for job in found:
         note = f"{job.get_state_display()} · {text.ago(job.created_at)}"
         yield Hit("list-check", job.title, note, job.get_absolute_url())
 

@@ -8,3 +8,4 @@ class HostsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("hosts.operations")  # registers them with jobs
+        import_module("jobs.discretion").register(import_module("hosts.names").all_of_them)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from access.rules import Person, visible
+from jobs.discretion import tidy
 from jobs.models import Job
 from jobs.states import State
 
@@ -24,6 +25,7 @@ def dock(user: Person) -> dict[str, Any]:
     mine = visible(user, Job.objects.filter(parent=None)).only(*STRIP)
     running = list(mine.filter(finished_at=None).order_by("id")[: SHOWN + 1])
     last = mine.exclude(finished_at=None).order_by("-id").first()
+    tidy(user, [*running, *([last] if last else [])])
     if last is not None:
         last.icon, last.tone = ICONS[State(last.state)]  # type: ignore[attr-defined]
     count = f"{SHOWN}+" if len(running) > SHOWN else str(len(running))
@@ -34,4 +36,6 @@ def lines(user: Person) -> dict[str, list[Job]]:
     """What the opened dock lists: the running jobs and those that ended last."""
     mine = visible(user, Job.objects.filter(parent=None)).select_related("user").only(*LINE)
     running = list(mine.filter(finished_at=None).order_by("id")[:SHOWN])
-    return {"running": running, "recent": list(mine.exclude(finished_at=None).order_by("-id")[:RECENT])}
+    recent = list(mine.exclude(finished_at=None).order_by("-id")[:RECENT])
+    tidy(user, [*running, *recent])
+    return {"running": running, "recent": recent}

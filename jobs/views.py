@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from access.models import User
 from access.rules import Person, can, permission_required, visible
 from jobs import engine
+from jobs.discretion import tidy, tidy_lines
 from jobs.dock import lines
 from jobs.errors import Refused
 from jobs.filters import JobFilter
@@ -32,7 +33,9 @@ PARTS = 200
 
 
 def get_job(request: HttpRequest, pk: int) -> Job:
-    return get_object_or_404(visible(request.user, Job.objects.select_related("user", "parent")), pk=pk)
+    job: Job = get_object_or_404(visible(request.user, Job.objects.select_related("user", "parent")), pk=pk)
+    tidy(request.user, [job])
+    return job
 
 
 @require_GET
@@ -43,6 +46,7 @@ def index(request: HttpRequest) -> HttpResponse:
     page = Paginator(jobs.order_by("-id"), PER_PAGE).get_page(request.GET.get("page"))
     parts = Job.objects.filter(parent__in=[job.pk for job in page]).values_list("parent").annotate(n=Count("pk"))
     counts = dict(parts.order_by())
+    tidy(request.user, page)
     for job in page:
         job.parts = counts.get(job.pk, 0)  # type: ignore[attr-defined]
     context = {"form": form, "page": page, "narrowed": form.is_narrowed(), "keep_days": settings.JOBS_KEEP_DAYS}
@@ -133,13 +137,15 @@ def header_context(request: HttpRequest, job: Job) -> dict[str, Any]:
     }
 
 
-def parts_context(job: Job) -> dict[str, Any]:
+def parts_context(request: HttpRequest, job: Job) -> dict[str, Any]:
     parts = list(job.children.select_related("user").defer(*HEAVY).order_by("id")[:PARTS])
+    tidy(request.user, parts)
     return {"job": job, "parts": parts, "topics": " ".join(f"job.{part.pk}" for part in parts)}
 
 
-def log_context(job: Job) -> dict[str, Any]:
+def log_context(request: HttpRequest, job: Job) -> dict[str, Any]:
     lines = list(job.lines.order_by("-id")[: LINES + 1])
+    tidy_lines(request.user, lines)
     return {"job": job, "lines": lines[:LINES][::-1], "cut": len(lines) > LINES}
 
 
@@ -147,7 +153,7 @@ def log_context(job: Job) -> dict[str, Any]:
 @permission_required("jobs.view")
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    context = header_context(request, job) | parts_context(job) | log_context(job)
+    context = header_context(request, job) | parts_context(request, job) | log_context(request, job)
     return render(request, "jobs/detail.html", context | {"params": facts(request.user, job.params)})
 
 
@@ -160,13 +166,13 @@ def state(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @permission_required("jobs.view")
 def log(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(request, "jobs/_log.html", log_context(get_job(request, pk)))
+    return render(request, "jobs/_log.html", log_context(request, get_job(request, pk)))
 
 
 @require_GET
 @permission_required("jobs.view")
 def parts(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(request, "jobs/_parts.html", parts_context(get_job(request, pk)))
+    return render(request, "jobs/_parts.html", parts_context(request, get_job(request, pk)))
 
 
 @require_POST

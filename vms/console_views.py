@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from access.addresses import client_address
-from access.rules import PersonRequest, find, permission_required
+from access.rules import PersonRequest, can, find, permission_required
 from jobs.errors import Refused
 from ui.policy import POLICY
 from vms import consoles
@@ -35,6 +35,7 @@ def console(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
     context = {
         "vm": vm,
         "action": row_action(request.user, vm),
+        "sees_hosts": can(request.user, "hosts.view"),
         "kind": kind,
         "has_serial": bool(vm.hardware.get("serials")),
         "ticket_url": f"{reverse('vms:console_ticket', args=[vm.uuid])}?kind={kind}",
@@ -49,7 +50,12 @@ def console(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
 @permission_required("vms.view")
 def console_head(request: PersonRequest, uuid: uuid_module.UUID) -> HttpResponse:
     vm = find_vm(request, uuid)
-    return render(request, "vms/_console_head.html", {"vm": vm, "action": row_action(request.user, vm)})
+    context = {
+        "vm": vm,
+        "action": row_action(request.user, vm),
+        "sees_hosts": can(request.user, "hosts.view"),
+    }
+    return render(request, "vms/_console_head.html", context)
 
 
 @require_POST

@@ -88,3 +88,19 @@ def files(*summaries: DomainSummary) -> dict[str, bool]:
 def macs(*summaries: DomainSummary) -> set[str]:
     """Every MAC address the given definitions use."""
     return {nic.mac for summary in summaries for nic in summary.nics if nic.mac}
+
+
+DISK_SAYS = ("target", "device", "bus", "capacity_bytes", "allocation_bytes", "format", "readonly")
+NIC_SAYS = ("mac", "model", "link")
+ELSEWHERE = ("disks", "nics", "passthrough", "shared_folders", "serials", "graphics")
+
+
+def without_places(hardware: dict[str, Any]) -> dict[str, Any]:
+    """What the VM itself is, without where that lies or leads to on its host."""
+    rest = {name: value for name, value in hardware.items() if name not in ELSEWHERE}
+    parts = {"disks": DISK_SAYS, "nics": NIC_SAYS}
+    said = {
+        name: [{key: one[key] for key in keys if key in one} for one in hardware.get(name, [])]
+        for name, keys in parts.items()
+    }
+    return {**rest, **said}

@@ -1,4 +1,4 @@
-"""Links to look at a VM's screen without a login: random, hashed at rest, with an end, over with their maker's right."""
+"""Links to a VM's screen without a login: random, hashed at rest, with an end; over with their maker's right."""
 
 import hashlib
 import secrets

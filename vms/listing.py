@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.models import User
-from access.rules import visible
+from access.rules import can, visible
 from hosts.models import Host
 from hosts.states import HostState
 from storage.models import Image
@@ -132,8 +132,12 @@ class Listing:
         self.user, self.query = user, query
         self.text = query.get("q", "").strip()[:MAX_TEXT]
         self.values = {kind: [one for one in query.getlist(kind) if one][:10] for kind in FILTERS}
+        self.sees_hosts = can(user, "hosts.view")
         sort = query.get("sort", "name")
         self.sort = sort if sort.removeprefix("-") in SORTS else "name"
+        if not self.sees_hosts:  # nor by what they are found or stand behind each other
+            self.values["host"] = []
+            self.sort = "name" if self.sort.removeprefix("-") == "host" else self.sort
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
@@ -252,6 +256,7 @@ class Listing:
                 "order": ("descending" if is_down else "ascending") if key == now else "",
             }
             for key, label in heads
+            if key != "host" or self.sees_hosts
         ]
 
 
@@ -271,6 +276,6 @@ def suggestions(user: Any, kind: str, text: str) -> list[str]:
         "tag": Tag.objects.filter(vms__in=mine, name__icontains=text).values_list("name", flat=True),
         "image": Image.objects.filter(vms__in=mine, name__icontains=text).values_list("name", flat=True),
     }
-    if kind not in rows:
+    if kind not in rows or (kind == "host" and not can(user, "hosts.view")):
         return []
     return sorted(rows[kind].order_by().distinct()[:SUGGESTIONS])

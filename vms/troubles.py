@@ -1,6 +1,6 @@
 """What is wrong with a VM and what to do about it, for its page. Database only."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.urls import reverse
@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from access.models import User
 from access.rules import can, visible
+from jobs.discretion import sees_all, shown
 from jobs.errors import Text
 from jobs.models import Job
 from jobs.states import State
@@ -44,7 +45,14 @@ def troubles(vm: Vm, user: User) -> list[Trouble]:
     found = [*_duplicate(vm, user), *_nowhere(vm, user), *_silent(vm), *_creating(vm, user), *_state(vm)]
     if busy(vm) is None:
         found += _last_job(vm, user)
-    return found
+    return found if sees_all(user) else [_discreet(one, user, vm) for one in found]
+
+
+def _discreet(one: Trouble, user: User, vm: Vm) -> Trouble:
+    """For who sees no hosts: without their names, and without the way to their pages."""
+    host = vm.host.get_absolute_url() if vm.host else ""
+    ways = [replace(way, label=shown(user, way.label)) for way in one.ways if way.url != host]
+    return replace(one, title=shown(user, one.title), text=shown(user, one.text), ways=ways)
 
 
 def _duplicate(vm: Vm, user: User) -> list[Trouble]:

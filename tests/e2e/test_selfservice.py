@@ -42,7 +42,7 @@ def pages(browser: Browser, cluster: Cluster, errors: list[str]) -> Iterator[dic
             page.fill("[name=new_password1]", OWN_PASSWORD)
             page.fill("[name=new_password2]", OWN_PASSWORD)
             page.get_by_role("button", name="Change password").click()
-            page.wait_for_url(f"{cluster.product.url}/")
+            page.wait_for_url(f"{cluster.product.url}/my-vms/")
     yield opened
     for page in opened.values():
         page.context.close()

@@ -285,7 +285,7 @@ TABLE: dict[str, Row] = {
     "vms:row": Row(LOGIN, GET, ("vm.uuid",)),  # a stranger's is empty: test_a_strangers_row_is_empty
     "vms:menu": vm(OWN, GET),
     "vms:hardware": vm(OWN, GET),
-    "vms:definition": vm(OWN, GET),
+    "vms:definition": vm(LOOK, GET),
     "vms:jobs": vm(OWN, GET),
     "vms:charts": vm(OWN, GET),
     "vms:act": vm(USE, POST, "=pause"),

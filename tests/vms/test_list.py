@@ -135,7 +135,7 @@ def test_few_queries_and_bytes(admin_client: Client, django_assert_max_num_queri
     for number in range(60):
         vm = make_vm(hosts[number % 10], f"vm-{number:03}", cpu_history=[float(n % 100) for n in range(60)])
         vm.tags.add(Tag.objects.get_or_create(name=f"t{number % 5}")[0])
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         answer = admin_client.get(INDEX + "?state=running&q=vm")
     assert len(answer.content) < 150_000
     assert len(answer.context["rows"]) == 30

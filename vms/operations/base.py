@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 
 from access.models import User
 from hosts.models import Host
+from jobs.discretion import shown
 from jobs.errors import Refused, Text
 from jobs.operations import Operation
 from jobs.run import Run
@@ -53,7 +54,8 @@ class VmOperation(Operation):
     def refusal(cls, user: User, target: Any) -> Text | None:
         if not cls.allowed_to(user, target):
             return _("You have no right to do this.")
-        return busy(target) or cls.state_refusal(target)
+        reason = busy(target) or cls.state_refusal(target)
+        return shown(user, reason) if reason else None
 
     @classmethod
     def state_refusal(cls, vm: Vm) -> Text | None:

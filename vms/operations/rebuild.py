@@ -152,11 +152,11 @@ class RebuildVm(VmOperation):
                 is_alive = guests.state_of(conn, self.uuid) in ALIVE
                 if not is_alive and self.disk_now(conn, facts["disk"]) != facts["old"]:
                     self.define_with(conn, facts["disk"], facts["old"])
-                if not is_alive and facts["was_alive"]:
-                    guests.start(conn, self.uuid)
             volumes.delete_volume(parts.volume.pool, parts.host, facts["new"])
+            if not is_alive and facts["was_alive"]:
+                self.start(run, parts.host)
         except VirtError as error:
-            words = _("It could not be put back as it was (%(why)s). Its old disk %(path)s is still there.")
+            words = _("It is not quite as it was (%(why)s). Its old disk %(path)s is still there.")
             run.warn(words % {"why": error.message, "path": facts["old"]})
             return
         run.log(_("It is as it was before."))

@@ -34,6 +34,7 @@ def index(request: PersonRequest) -> HttpResponse:
         "state_choices": [(state, label, states.get(state, 0)) for state, label in VmState.choices],
         "running": states.get(VmState.RUNNING, 0),
         "all": sum(states.values()),
+        "sees_hosts": listing.sees_hosts,
         "may_create": can(request.user, "vms.create"),
         "may_change": can(request.user, "vms.change"),
         "may_group": everywhere(request.user, "vms.change") and Group.objects.exists(),
@@ -60,7 +61,8 @@ def row(request: PersonRequest, uuid: UUID) -> HttpResponse:
     vm = rows_for(request.user).filter(uuid=uuid).first()
     if vm is None:
         return HttpResponse("")
-    return render(request, "vms/_rows.html", {"rows": with_actions(request, [vm])})
+    context = {"rows": with_actions(request, [vm]), "sees_hosts": can(request.user, "hosts.view")}
+    return render(request, "vms/_rows.html", context)
 
 
 @require_GET

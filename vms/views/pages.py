@@ -11,12 +11,14 @@ from django.views.decorators.http import require_GET
 from access.groups import grants_on
 from access.rules import PersonRequest, can, permission_required, visible
 from hosts import metrics
+from jobs.discretion import tidy
 from jobs.models import Job
 from ui.forms import number_in
 from ui.htmx import is_partial, render_dialog
 from vms import screens
 from vms.actions import main_action, menu
 from vms.disks import disks_of
+from vms.login import ssh_command
 from vms.migration_views import story
 from vms.models import Vm
 from vms.sizes import pending
@@ -41,6 +43,7 @@ def frame(request: PersonRequest, vm: Vm, tab: str) -> dict[str, Any]:
         "may_console": can(request.user, "vms.console", vm),
         "may_snapshot": can(request.user, "vms.snapshot", vm),
         "may_share": can(request.user, "vms.share", vm),
+        "ssh": ssh_command(vm) if tab == "summary" else "",
         "sees_hosts": can(request.user, "hosts.view"),
         "sees_storage": can(request.user, "storage.view"),
     }
@@ -129,7 +132,7 @@ def hardware(request: PersonRequest, uuid: UUID) -> HttpResponse:
 
 
 @require_GET
-@permission_required("vms.view")
+@permission_required("hosts.view")
 def definition(request: PersonRequest, uuid: UUID) -> HttpResponse:
     """The XML as it is kept, or (?live=1) as it runs; or what a version (?version=) changed."""
     vm = find_vm(request, uuid, with_xml=True)
@@ -155,6 +158,7 @@ def jobs(request: PersonRequest, uuid: UUID) -> HttpResponse:
     vm = find_vm(request, uuid)
     rows = Job.objects.filter(target_kind="vm", target_key=str(vm.uuid)).select_related("user")
     page = Paginator(visible(request.user, rows), JOBS_PER_PAGE).get_page(request.GET.get("page"))
+    tidy(request.user, page)
     sessions = visible(request.user, vm.console_sessions.exclude(used_at=None).select_related("user"))
     context = {**frame(request, vm, "jobs"), "page": page, "sessions": sessions[:CONSOLES_SHOWN]}
     return render(request, "vms/_jobs.html" if is_partial(request) else "vms/jobs.html", context)
