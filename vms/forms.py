@@ -23,6 +23,7 @@ UNITS = {"": 1024**3, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**
 SIZE = re.compile(r"\s*(\d{1,19})(?:[.,](\d{1,6}))?\s*([bkmgtp]?)(?:i?b)?\s*", re.IGNORECASE)
 LARGEST = 2**62
 MAX_CHOSEN = 500
+MOST_NOTES = 2000
 CHECKS = forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"})
 
 
@@ -102,7 +103,7 @@ WHOSE = ("owner", "group")
 class EditForm(forms.Form):
     title = forms.CharField(label=gettext_lazy("Title"), required=False, max_length=300)
     description = forms.CharField(
-        label=gettext_lazy("Description"), required=False, widget=forms.Textarea(attrs={"rows": 4})
+        label=gettext_lazy("Notes"), required=False, widget=forms.Textarea(attrs={"rows": 4})
     )
     tags = TagsField(
         label=gettext_lazy("Tags"), required=False, help_text=gettext_lazy("With commas between them."), max_length=1000
@@ -141,7 +142,11 @@ class EditForm(forms.Form):
         return self._checked("title", names.check_title)
 
     def clean_description(self) -> str:
-        return self._checked("description", names.check_description)
+        """Notes of a person; what an adopted VM brought may be longer, as long as it stays so."""
+        notes = self._checked("description", names.check_description)
+        if len(notes) > max(MOST_NOTES, len(self.initial["description"])):
+            raise ValidationError(_("At most %(n)s characters.") % {"n": MOST_NOTES})
+        return notes
 
     def params(self) -> dict[str, Any]:
         whose = {name: getattr(self.cleaned_data[name], "pk", None) for name in WHOSE if name in self.cleaned_data}

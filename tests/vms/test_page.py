@@ -336,3 +336,10 @@ def test_deleted_while_its_page_is_open(admin_client: Client, admin: User, vm: V
     assert job.get_absolute_url() in head.content.decode()
     assert [admin_client.get(address, headers=live).status_code for address in addresses[1:]] == [204] * 5
     assert admin_client.get(addresses[0]).status_code == 404
+
+
+def test_notes_have_an_end(client: Client, lab_user: User, vm: Vm) -> None:
+    client.force_login(lab_user)
+    assert client.post(url("edit", vm), {"description": "x" * 2001}).status_code == 422
+    assert client.post(url("edit", vm), {"description": "x" * 2000, "tags": "os-2026"}).status_code == 302
+    assert Job.objects.get().params["tags"] == ["os-2026"]
