@@ -93,13 +93,13 @@ class TokenForm(forms.Form):
         choices=[("yes", _("read and change, as you may")), ("no", _("only read"))],
         coerce=lambda chosen: chosen == "yes",
         initial="no",
-        widget=forms.RadioSelect,
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )
     areas = forms.MultipleChoiceField(
         label=_("Only"),
         choices=AREAS,
         required=False,
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
         help_text=_("Nothing ticked: everything."),
     )
 
