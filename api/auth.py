@@ -28,7 +28,16 @@ class TokenAuth(HttpBearer):
         return found.user
 
 
-AUTH = [TokenAuth(), SessionAuth()]
+class PageAuth(SessionAuth):
+    """The web session of who is logged in, with CSRF. Who sends a token, even a wrong one, means that."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if "Authorization" in request.headers or not request.user.is_authenticated:
+            return None
+        return super().__call__(request)
+
+
+AUTH = [TokenAuth(), PageAuth()]
 
 
 def reader_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

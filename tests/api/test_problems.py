@@ -30,6 +30,18 @@ def test_nobody() -> None:
 
 
 @pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer drover_old"}, {"Authorization": "Basic YTpi"}], ids=str
+)
+def test_a_change_by_nobody(admin: User, headers: dict[str, str]) -> None:
+    """It is not the CSRF token that is missing."""
+    told(Client(enforce_csrf_checks=True).post(f"{BASE}/hosts/trust", headers=headers), 401)
+
+
+def test_a_wrong_token_is_not_made_up_for_by_a_session(admin_client: Client) -> None:
+    told(admin_client.get(f"{BASE}/vms/", headers={"Authorization": "Bearer drover_old"}), 401)
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/nothing", 404),
