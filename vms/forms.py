@@ -102,9 +102,7 @@ WHOSE = ("owner", "group")
 
 class EditForm(forms.Form):
     title = forms.CharField(label=gettext_lazy("Title"), required=False, max_length=300)
-    description = forms.CharField(
-        label=gettext_lazy("Notes"), required=False, widget=forms.Textarea(attrs={"rows": 4})
-    )
+    description = forms.CharField(label=gettext_lazy("Notes"), required=False, widget=forms.Textarea(attrs={"rows": 4}))
     tags = TagsField(
         label=gettext_lazy("Tags"), required=False, help_text=gettext_lazy("With commas between them."), max_length=1000
     )
