@@ -16,8 +16,9 @@ ICONS = {
     State.ERRORED: ("bug", "icon-bad"),
 }
 STRIP = ("title", "state", "percent", "step", "finished_at")
-LINE = (*STRIP, "operation", "target_kind", "target_key", "target_label", "error", "created_at", "started_at")
-LINE = (*LINE, "cancel_requested_at", "cancellable", "user__username")
+TARGET = ("target_kind", "target_key", "target_label")
+TIMES = ("created_at", "started_at", "cancel_requested_at")
+LINE = (*STRIP, *TARGET, *TIMES, "operation", "error", "cancellable", "user__username")
 
 
 def dock(user: Person) -> dict[str, Any]:

@@ -21,7 +21,8 @@ def tiles(made: Iterable[Tile]) -> SafeString:
     """All of a card at once: one format for all costs half of one each."""
     base = reverse("vms:detail", args=[NO_ONE]).removesuffix(f"{NO_ONE}/")
     starts: dict[tuple[str, int, bool], SafeString] = {}
-    formats, values = [], []
+    formats: list[str] = []
+    values: list[object] = []
     for one in made:
         kind = one.look, one.wide, one.can_move
         if kind not in starts:
