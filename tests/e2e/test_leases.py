@@ -58,7 +58,7 @@ def lena(browser: Browser, cluster: Cluster, errors: list[str]) -> Iterator[Page
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(30_000)
     page = context.new_page()
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("pageerror", lambda error: errors.append(f"{error.message}: {error.stack} on {page.url}"))
     page.on("console", lambda one: errors.append(one.text) if "Content Security Policy" in one.text else None)
     page.goto(f"{cluster.product.url}/login")
     page.fill("[name=username]", "lena")

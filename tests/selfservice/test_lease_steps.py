@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +10,13 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from access.models import User
+from hosts import metrics
 from jobs import work
 from jobs.engine import enqueue
 from jobs.models import Job
 from jobs.states import State
 from notices.models import Notice
-from selfservice import leases, unused
+from selfservice import leases, terms, unused
 from selfservice.lease_operations import DeleteLease, EndLease, stamp
 from selfservice.models import Request
 from selfservice.states import RequestState, Step
@@ -231,3 +233,18 @@ def test_used(leased: Request, lab_user: User, figures: Any, monkeypatch: pytest
     assert unused.look(now) == 0
     leased.refresh_from_db()
     assert leased.unused_at is None
+
+
+@pytest.mark.parametrize(("cpu", "is_used"), [(1.0, False), (40.0, True)])
+def test_by_the_figures_that_are_kept(
+    leased: Request, settings: Any, tmp_path: Path, cpu: float, is_used: bool
+) -> None:
+    """As watch records them; with days of a minute."""
+    settings.METRICS_DIR, settings.LEASE_DAY_S = tmp_path, 60
+    now, vm = timezone.now(), Vm.objects.get(name="web-01")
+    Vm.objects.filter(pk=vm.pk).update(created_at=now - DAY)
+    vm.refresh_from_db()
+    seconds = int(now.timestamp()) // 10 * 10
+    samples = {seconds - 10 * ago: {"cpu": cpu if ago == 20 else 1.0, "net_tx": 12.0} for ago in range(60)}
+    metrics.record("vm", str(vm.uuid), samples)
+    assert unused.is_used(vm, now, terms.days(14)) is is_used
