@@ -37,7 +37,7 @@ def test_it_works(at_work: Client, anna: User) -> None:
     assert "Choose your password" in page
     assert "data-live-url" not in page
     assert change(at_work) == 302
-    assert at_work.get("/").status_code == 200
+    assert at_work.get("/my-vms/").status_code == 200
     anna.refresh_from_db()
     assert not anna.must_change_password
     assert anna.check_password(OWN)

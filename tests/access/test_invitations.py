@@ -38,7 +38,7 @@ def test_it_works(admin_client: Client) -> None:
     assert (anna.role, anna.email, anna.first_name) == ("approver", "anna@uni.example", "Anna")
     assert list(anna.member_of.all()) == [group]
     assert not anna.must_change_password
-    assert client.get("/").status_code == 200
+    assert client.get("/my-vms/").status_code == 200
     assert Entry.objects.filter(action="access.invitation_used", who="anna").count() == 1
     assert Entry.objects.filter(action="access.invitation_made", who="ada").count() == 1
     assert "used" in admin_client.get("/people/invitations/").content.decode()

@@ -216,7 +216,7 @@ def test_a_role_can_need_it(required: None, operator: User) -> None:
 
 
 def test_others_do_not_need_it(required: None, anna: User) -> None:
-    assert log_in()[0].get("/").status_code == 200
+    assert log_in()[0].get("/my-vms/").status_code == 200
 
 
 def test_a_role_by_a_grant_on_everything_needs_it_too(required: None, anna: User) -> None:

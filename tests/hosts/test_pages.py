@@ -132,9 +132,9 @@ def test_few_queries_however_many_hosts(admin_client: Client, db: None, django_a
 def test_few_queries_for_a_host_and_the_networks(
     admin_client: Client, names: dict[str, int], django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(18):
         admin_client.get(f"/hosts/{names['host']}/")
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         admin_client.get("/hosts/networks/")
 
 
@@ -253,7 +253,7 @@ def test_networks_on_many_hosts_are_counted(admin_client: Client, db: None, djan
     NetworkOnHost.objects.filter(host=hosts[0]).update(identity="another")
     NetworkOnHost.objects.filter(host=hosts[1]).update(missing_since=timezone.now(), identity="another")
     NetworkOnHost.objects.filter(host=hosts[2]).update(is_active=False)
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         rows = {row["network"].pk: row for row in admin_client.get("/hosts/networks/").context["rows"]}
     assert {key: rows[lan.pk][key] for key in ("active", "differ", "missing")} == {
         "active": 19,
