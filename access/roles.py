@@ -8,7 +8,7 @@ USER_PERMISSIONS = frozenset({"vms.view", "vms.console", "vms.power", "vms.snaps
 OWNER_PERMISSIONS = frozenset({"vms.edit", "vms.rebuild", "vms.share"})
 DECIDING = frozenset({"selfservice.view", "selfservice.decide"})  # requests
 # what an auditor sees, and with them operators and administrators; jobs.all: others' jobs, and who opened consoles;
-# selfservice.view: others' requests; selfservice.catalogue: every offer with its versions
+# selfservice.view: others' requests; selfservice.catalogue: every offer with its versions; classes.view: of groups
 READING = frozenset(
     {
         "vms.view",
@@ -21,6 +21,7 @@ READING = frozenset(
         "groups.view",
         "selfservice.view",
         "selfservice.catalogue",
+        "classes.view",
     }
 )
 AUDITOR_PERMISSIONS = READING | {"jobs.trace", "access.view", "audit.view"}
@@ -34,6 +35,7 @@ OPERATOR_PERMISSIONS = (
         "vms.delete",
         "vms.migrate",
         "storage.images",
+        "classes.manage",
     }
 )
 ADMINISTRATOR_PERMISSIONS = (
@@ -68,5 +70,5 @@ OWN = frozenset({"jobs.all", "people.view", "selfservice.view"}) | OWNER_PERMISS
 # What a role brings that is given on one VM, on the VMs of a group, on a pool. What is not here (making VMs, moving
 # them between hosts, hosts, networks) is for those whose role holds over everything.
 ON_VM = (USER_PERMISSIONS - {"selfservice.ask"}) | OWNER_PERMISSIONS | {"vms.change", "vms.delete", "jobs.all"}
-ON_GROUP = ON_VM | DECIDING | {"groups.view"}
+ON_GROUP = ON_VM | DECIDING | {"groups.view", "classes.view", "classes.manage"}
 ON_POOL = frozenset({"storage.view", "storage.images", "storage.manage", "jobs.all"})

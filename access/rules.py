@@ -87,7 +87,7 @@ def find(user: Person, rows: QuerySet[M], permission: str = "", **key: Any) -> M
 
 
 SEES = {"jobs": "jobs.all"} | {
-    kind: f"{kind}.view" for kind in ("access", "audit", "cluster", "groups", "hosts", "people")
+    kind: f"{kind}.view" for kind in ("access", "audit", "classes", "cluster", "groups", "hosts", "people")
 }
 SEES |= {"selfservice": "selfservice.catalogue", "storage": "storage.view", "vms": "vms.view"}
 

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver
 
 from api import (
     audit,
+    classes,
     consoles,
     hosts,
     images,
@@ -58,6 +59,7 @@ api.add_router("", quotas.router)
 api.add_router("", offers.router)
 api.add_router("", requests.router)
 api.add_router("", leases.router)
+api.add_router("", classes.router)
 api.add_router("/ssh-keys", ssh_keys.router)
 api.add_router("/notices", notices.router)
 api.add_router("/tokens", tokens.router)

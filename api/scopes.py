@@ -20,6 +20,7 @@ AREA_OF = {
     "requests": "requests",
     "offers": "requests",
     "leases": "requests",
+    "classes": "requests",
     "quotas": "requests",
     "hosts": "hosts",
     "networks": "hosts",

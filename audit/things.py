@@ -50,6 +50,7 @@ KINDS = {
     "quota": Kind("selfservice.Quota", _("quota")),
     "offer": Kind("selfservice.Offer", _("offer"), "selfservice:offer"),
     "request": Kind("selfservice.Request", _("request"), "selfservice:request"),
+    "class": Kind("selfservice.LabClass", _("class"), "selfservice:class"),
 }
 KIND_OF = {kind.model: name for name, kind in KINDS.items()}
 

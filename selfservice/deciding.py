@@ -148,6 +148,12 @@ def give_up(request: Request, by: User) -> Request:
     """No more tries: what could not be made is no longer reserved; VMs that were made stay."""
     if not may_go_on(by, request):
         raise PermissionDenied
+    return end_failed(request, by)
+
+
+@transaction.atomic
+def end_failed(request: Request, by: User | None) -> Request:
+    """The same for who has asked for the right already."""
     row = held(request, S.FAILED)
     has_some = made(row).exists()
     to, more = (S.READY, terms.begin(row, timezone.now())) if has_some else (S.WITHDRAWN, {})

@@ -5,7 +5,7 @@ from access.rules import everywhere
 from jobs import guards
 from jobs.operations import Operation
 from selfservice import quotas
-from selfservice.usage import GROWTH, Size, growth
+from selfservice.usage import GROWTH, RENEW, Size, growth
 from vms.models import Vm
 
 
@@ -19,6 +19,8 @@ def check_growth(operation: Operation, user: User | None) -> None:
     vm = operation.target
     if user is None or not isinstance(vm, Vm) or everywhere(user, operation.permission):
         return
+    if operation.name == RENEW and vm.snapshots.filter(name=operation.params.get("name")).exists():
+        return  # one goes for it
     more = growth(operation.name, operation.params, Size.of(vm))
     quotas.hold(vm.owner, vm.group)
     for holder in (vm.owner, vm.group):

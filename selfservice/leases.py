@@ -172,6 +172,20 @@ def _renew(row: Request, until: datetime, by: User, now: datetime, step: Step, w
     return row
 
 
+@transaction.atomic
+def give_until(request: Request, by: User, until: datetime, *, beyond: bool, now: datetime) -> Request:
+    """It lasts until then, longer or shorter. Whoever calls it has asked for the right.
+
+    beyond: also longer than its offer gives.
+    """
+    row = held(request)
+    if row.most_until is not None and until > row.most_until:
+        if not beyond:
+            raise Refused(_("Its offer gives it until %(when)s at most.") % {"when": shown(row.most_until)})
+        row.most_until = until
+    return _renew(row, until, by, now, Step.EXTENDED, most_until=row.most_until)
+
+
 def check_room(row: Request, by: User) -> None:
     """Raises Refused if there is no room any more for what its archived VMs take again, but for their disks."""
     more: dict[User | Group, Amount] = {}
@@ -326,6 +340,12 @@ def give_back(request: Request, by: User, why: str = "", *, now: datetime) -> Re
     """Its VMs are deleted with their disks, at once. This can't be undone."""
     if not may_return(by, request):
         raise PermissionDenied
+    return take_back(request, by, why, now=now)
+
+
+@transaction.atomic
+def take_back(request: Request, by: User | None, why: str = "", *, now: datetime) -> Request:
+    """The same for who has asked for the right already."""
     row = held(request)
     if row.pinned_at is not None:
         raise Refused(_("An administrator has pinned it: it can't be given back before they unpin it."))

@@ -246,6 +246,46 @@ class Request(models.Model):
         return [Amount(1, 1, self.vcpus, self.memory_bytes, self.disk_bytes)] * self.count
 
 
+class LabClass(models.Model):
+    """A VM of an offer for each of a group's people. Each seat is an ordinary request, approved by its maker."""
+
+    name = models.CharField(_("name"), max_length=60)
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="classes")
+    version = models.ForeignKey(OfferVersion, on_delete=models.PROTECT, related_name="classes")
+    pattern = models.CharField(_("names of the VMs"), max_length=60)  # "<class>-<user>"
+    wants_snapshot = models.BooleanField(_("start snapshot"), default=True)
+    made_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True, blank=True)  # all of it was given back
+    job = models.ForeignKey("jobs.Job", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    reach = Reach("classes.view", group="group")
+
+    class Meta:
+        ordering = [F("ended_at").desc(nulls_first=True), "-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("selfservice:class", args=[self.pk])
+
+
+class Seat(models.Model):
+    """One person of a class, and the request that their VM is made by."""
+
+    lab_class = models.ForeignKey(LabClass, on_delete=models.CASCADE, related_name="seats")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="seats")
+    request = models.OneToOneField(Request, on_delete=models.CASCADE, related_name="seat")
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["lab_class", "user"], name="seat_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.lab_class}"
+
+
 class RequestEvent(models.Model):
     """One step of a request: from which state to which, who, why, when. The two are the same where nothing changed."""
 

@@ -15,7 +15,7 @@ from access.rules import can, everywhere
 from jobs.models import Job
 from jobs.states import State
 from notices.tell import settled, tell
-from selfservice.models import Request
+from selfservice.models import Request, Seat
 from selfservice.states import Step
 from vms.models import Vm
 
@@ -25,6 +25,8 @@ MOST_LINES = 10
 
 def of_step(row: Request, step: Step, by: User | None, why: str) -> None:
     """Called with every step of a request (selfservice.steps), in its transaction."""
+    if step in OF_CLASS and Seat.objects.filter(request=row).exists():
+        return  # nobody asked for it: who made the class is told
     if step in TOLD:
         TOLD[step](row, by, why)
     if step in SETTLES:
@@ -143,4 +145,5 @@ TOLD: dict[str, Callable[[Request, User | None, str], None]] = {
     Step.READY: _ready,
     Step.FAILED: _failed,
 }
+OF_CLASS = {Step.APPROVED, Step.FAILED}
 SETTLES = {Step.APPROVED, Step.REJECTED, Step.WITHDRAWN}

@@ -108,10 +108,12 @@ def warning(row: Request, now: datetime) -> dict[str, Any]:
 
 
 def begin(row: Request, now: datetime) -> dict[str, Any]:
-    """The columns of a lease that begins now."""
+    """The columns of a lease that begins now. A row that has an end already keeps it: that of its class."""
+    most = row.version.most_lease_days
+    if row.until is not None:
+        return {"most_until": None if most is None else now + days(most), **renewed(row, row.until, now)}
     if row.lease_days is None:
         return {"until": None, "most_until": None, "leased_at": now, "next_at": None}
-    most = row.version.most_lease_days
     until = now + days(row.lease_days)
     return {"most_until": None if most is None else now + days(most), **renewed(row, until, now)}
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from selfservice import ask_views, lease_views, offer_views, request_views, views
+from selfservice import ask_views, class_views, lease_views, offer_views, request_views, views
 
 app_name = "selfservice"
 urlpatterns = [
@@ -33,6 +33,13 @@ urlpatterns = [
     path("requests/<int:pk>/unpin", lease_views.unpin, name="unpin"),
     path("requests/<int:pk>/keep", lease_views.keep, name="keep"),
     path("requests/<int:pk>/give-back", lease_views.give_back, name="give_back"),
+    path("people/groups/<int:pk>/classes", class_views.index, name="classes"),
+    path("people/groups/<int:pk>/classes/new", class_views.new, name="new_class"),
+    path("people/groups/<int:pk>/classes/look", class_views.look, name="look_class"),
+    path("classes/<int:pk>/", class_views.detail, name="class"),
+    path("classes/<int:pk>/seats/<int:seat>", class_views.seat, name="seat"),
+    path("classes/<int:pk>/again", class_views.again, name="class_again"),
+    path("classes/<int:pk>/do/<str:verb>", class_views.act, name="act_on_class"),
     path("quotas/mine", views.mine, name="mine"),
     path("people/quotas/", views.index, name="quotas"),
     path("people/quotas/edit", views.edit_everybody, name="edit_everybody"),

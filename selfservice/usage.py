@@ -16,8 +16,8 @@ from vms.states import ALIVE
 
 Holder = User | Group
 START, RESIZE, RESIZE_DISK = "vms.start", "vms.resize", "vms.resize-disk"
-SNAPSHOT, REVERT = "vms.snapshot", "vms.snapshot-revert"
-GROWTH = (START, RESIZE, RESIZE_DISK, SNAPSHOT, REVERT)  # jobs after which a VM has more than before
+SNAPSHOT, REVERT, RENEW = "vms.snapshot", "vms.snapshot-revert", "vms.snapshot-renew"
+GROWTH = (START, RESIZE, RESIZE_DISK, SNAPSHOT, REVERT, RENEW)  # jobs after which a VM has more than before
 
 
 class Size(NamedTuple):
@@ -74,7 +74,7 @@ def _coming(sizes: dict[str, Size]) -> Amount:
             continue
         if name == START:
             started.add(key)
-        if name == SNAPSHOT and Snapshot.objects.filter(vm__uuid=key, name=params.get("name")).exists():
+        if name in {SNAPSHOT, RENEW} and Snapshot.objects.filter(vm__uuid=key, name=params.get("name")).exists():
             continue  # it is there already, though its job is not through
         total = total.plus(growth(name, params, sizes[key]))
     return total
@@ -87,7 +87,7 @@ def growth(operation: str, params: dict[str, Any], size: Size) -> Amount:
     if operation == RESIZE:
         vcpus, memory = params.get("vcpus") or 0, params.get("memory_bytes") or 0
         return Amount(vcpus=max(0, vcpus - size.vcpus), memory_bytes=max(0, memory - size.memory_bytes))
-    if operation == SNAPSHOT:
+    if operation in {SNAPSHOT, RENEW}:
         return Amount(snapshots=1)
     if operation == REVERT:  # the VM has again what it had then
         return growth(RESIZE, params, size).plus(growth(START, {}, size) if params.get("starts") else Amount())

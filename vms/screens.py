@@ -6,6 +6,7 @@ A page that shows a VM's screen hears the topic "screen.<uuid>" on the live sock
 
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -74,6 +75,21 @@ def last(uuid: object, *, with_png: bool = False) -> Picture | None:
         return None
     at, *png = found
     return None if at is None else Picture(datetime.fromtimestamp(float(at), UTC), *png)
+
+
+def stamps(uuids: Iterable[object]) -> dict[str, Picture]:
+    """When the last pictures of these were taken, at one go."""
+    keys = [str(uuid) for uuid in uuids]
+    try:
+        with _client(settings.REDIS_URL).pipeline(transaction=False) as together:
+            for key in keys:
+                together.hget(_key(key), "at")
+            found = together.execute() if keys else []
+    except redis.RedisError as error:
+        log.warning("pictures are not read: %s", error)
+        return {}
+    pairs = zip(keys, found, strict=True)
+    return {key: Picture(datetime.fromtimestamp(float(at), UTC)) for key, at in pairs if at is not None}
 
 
 def _key(uuid: object) -> str:

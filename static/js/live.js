@@ -14,13 +14,22 @@ let sessionEnded = false;
 let wasOpen = false;
 let missedWhileHidden = false;
 
-const topicsOf = (element) => element.dataset.live.split(/\s+/).filter(Boolean);
+const topicsOf = ({ dataset }) => `${dataset.live} ${dataset.liveInView ?? ""}`.split(/\s+/).filter(Boolean);
+// data-live-in-view: topics that cost the hosts something (screens), heard only while the element can be seen
+const isInView = (element) => {
+  const { top, bottom } = element.getBoundingClientRect();
+  return bottom > 0 && top < innerHeight;
+};
+const shownTopicsOf = (element) => {
+  const unseen = isInView(element) ? "" : (element.dataset.liveInView ?? "");
+  return topicsOf(element).filter((topic) => topic !== unseen);
+};
 const liveElements = () => [...document.querySelectorAll("[data-live]")];
 
 function watch() {
   // nobody looks at a screen on a hidden page: no picture of it is taken meanwhile
   const isShown = (topic) => !document.hidden || !topic.startsWith("screen.");
-  const topics = [...new Set(liveElements().flatMap(topicsOf))].filter(isShown).sort().slice(0, 500);
+  const topics = [...new Set(liveElements().flatMap(shownTopicsOf))].filter(isShown).sort().slice(0, 500);
   const text = JSON.stringify({ watch: topics });
   if (socket?.readyState !== WebSocket.OPEN || text === watched) return;
   watched = text;
@@ -135,6 +144,11 @@ document.addEventListener("htmx:afterRequest", finished);
 document.addEventListener("htmx:afterSettle", watch);
 document.addEventListener("drover:watch", watch);
 document.addEventListener("toggle", unfold, { capture: true }); // it does not bubble
+let scrolled = 0;
+document.addEventListener("scroll", () => {
+  clearTimeout(scrolled);
+  if (document.querySelector("[data-live-in-view]")) scrolled = setTimeout(watch, 250);
+}, { passive: true, capture: true });
 document.addEventListener("visibilitychange", () => {
   watch();
   if (document.hidden || !missedWhileHidden) return;

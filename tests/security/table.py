@@ -12,7 +12,7 @@ OFF, STEP, OPEN, LOGIN, OWN, USE, CHANGE, MOVE = "off", "step", "open", "login",
 LOOK, OPERATOR, ADMIN = "look", "operator", "admin"
 ASK, WISH, TAKE_BACK, GO_ON, DECIDE, INBOX = "ask", "wish", "take back", "go on", "decide", "inbox"
 CATALOGUE, OFFER, PIN, GIVE_BACK = "catalogue", "offer", "pin", "give back"
-TEACH, FILL, GROUPS, PEOPLE, GIVE, AUDIT = "teach", "fill", "groups", "people", "give", "audit"
+RUN, TEACH, FILL, GROUPS, PEOPLE, GIVE, AUDIT = "run", "teach", "fill", "groups", "people", "give", "audit"
 ALL = frozenset(PEOPLE_OF_THE_WORLD) - {"anonymous"}
 READERS = frozenset({"operator", "auditor", "administrator"})
 OPERATORS = frozenset({"operator", "administrator"})
@@ -31,6 +31,7 @@ ALLOWED: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     OPERATOR: (OPERATORS, frozenset({"auditor"})),
     ADMIN: (ADMINISTRATOR, frozenset({"operator", "auditor"})),
     GROUPS: (READERS | {"manager"}, frozenset()),
+    RUN: (OPERATORS | {"manager"}, frozenset({"auditor"})),
     FILL: (OPERATORS, frozenset({"auditor", "manager"})),
     TEACH: (ADMINISTRATOR, frozenset({"operator", "auditor", "manager"})),
     PEOPLE: (ADMINISTRATOR | {"auditor"}, frozenset()),
@@ -194,6 +195,13 @@ TABLE: dict[str, Row] = {
     "selfservice:unpin": one(PIN, POST, "wish.pk"),
     "selfservice:keep": one(GO_ON, POST, "wish.pk"),
     "selfservice:give_back": one(GIVE_BACK, BOTH, "wish.pk"),
+    "selfservice:classes": one(GROUPS, GET, "group.pk"),
+    "selfservice:new_class": one(RUN, BOTH, "group.pk"),
+    "selfservice:look_class": Row(RUN, POST, ("group.pk",), "offer=1"),
+    "selfservice:class": one(GROUPS, GET, "lab_class.pk"),
+    "selfservice:seat": Row(GROUPS, GET, ("lab_class.pk", "seat.pk")),
+    "selfservice:class_again": one(RUN, POST, "lab_class.pk"),
+    "selfservice:act_on_class": Row(RUN, BOTH, ("lab_class.pk", "=start")),
     "selfservice:mine": Row(LOGIN, GET),
     "selfservice:quotas": Row(PEOPLE, GET),
     "selfservice:edit_everybody": Row(GIVE, BOTH),
@@ -431,6 +439,11 @@ API: dict[str, Row] = {
     "unpin_request": one(PIN, POST, "wish.pk"),
     "keep_request": one(GO_ON, POST, "wish.pk"),
     "give_back_request": one(GIVE_BACK, POST, "wish.pk"),
+    "list_classes": Row(GROUPS, GET),
+    "make_class": Row(RUN, POST),
+    "get_class": one(GROUPS, GET, "lab_class.pk"),
+    "retry_class": one(RUN, POST, "lab_class.pk"),
+    "act_on_class": Row(RUN, POST, ("lab_class.pk", "=start")),
     "get_my_quota": Row(LOGIN, GET),
     "list_notices": Row(LOGIN, GET),
     "read_notice": Row(LOGIN, POST, ("notice.pk",), only=frozenset({"owner"})),
@@ -526,6 +539,21 @@ API_BODIES: dict[str, dict[str, Any]] = {
     "reject_more_time": {"why": "no"},
     "pin_request": {"why": "evidence"},
     "give_back_request": {"name": "db"},
+    "make_class": {
+        "group": 1,
+        "offer": 1,
+        "version": 1,
+        "name": "new",
+        "people": ["owner"],
+        "pattern": "x-<user>",
+        "vcpus": 1,
+        "memory_bytes": 2**30,
+        "disk_bytes": 10 * 2**30,
+        "values": {},
+        "until": None,
+        "start_snapshot": True,
+    },
+    "act_on_class": {"until": None, "name": ""},
     "set_quota_of_everybody": LIMITS,
     "set_quota_of_person": LIMITS,
     "set_quota_of_group": LIMITS,

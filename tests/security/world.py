@@ -14,7 +14,7 @@ from jobs.models import Job
 from jobs.states import State
 from notices.models import Notice
 from notices.tell import tell
-from selfservice.models import Offer, Request
+from selfservice.models import LabClass, Offer, Request, Seat
 from storage.models import Image, ImageState, Pool, Upload, Volume
 from tests.factories import give, make_group, make_host, make_network, make_pool, make_vm
 from tests.selfservice.kit import ask, make_offer
@@ -66,6 +66,8 @@ class World:
     snapshot: Snapshot
     link: ScreenLink
     link_secret: str
+    lab_class: LabClass  # of the manager's group
+    seat: Seat
     session: WebSession  # another browser of the owner's
 
     @property
@@ -120,6 +122,9 @@ def make_world() -> World:
     invitation, secret = invitations.make(users["administrator"], {"role": Role.USER}, days=7)
     offer = make_offer(users["administrator"], pool=pool, picture=b"RIFF")
     wish = ask(users["owner"], offer, group=group, pattern="db")
+    lab_class = LabClass.objects.create(name="exam", group=group, version=offer.latest(), pattern="<user>")
+    pupil = User.objects.create_user("pupil")
+    seat = Seat.objects.create(lab_class=lab_class, user=pupil, request=ask(pupil, offer, pattern="exam-pupil"))
     Client().force_login(users["owner"])
     many = (
         host,
@@ -145,6 +150,8 @@ def make_world() -> World:
         snapshot,
         link,
         link_secret,
+        lab_class,
+        seat,
         WebSession.objects.get(user=users["owner"]),
     )
     return World(users, *many)

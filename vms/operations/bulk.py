@@ -26,7 +26,8 @@ BULK = (
     "vms.delete",
     "vms.forget",
 )
-ALSO = frozenset({"vms.edit"})  # from other pages: whose they are
+# from other pages: whose they are; the start snapshots of a class
+ALSO = frozenset({"vms.edit", "vms.snapshot-renew", "vms.snapshot-revert"})
 
 
 @register

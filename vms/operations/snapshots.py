@@ -44,6 +44,7 @@ class TakeSnapshot(SnapshotOperation):
 
     name = "vms.snapshot"
     verb = gettext_lazy("Take a snapshot of")
+    is_new = True  # its name is nobody's yet
 
     @classmethod
     def state_refusal(cls, vm: Vm) -> Text | None:
@@ -57,7 +58,7 @@ class TakeSnapshot(SnapshotOperation):
         text = checked(names.check_description, str(self.params.get("description") or "").strip(), "description")
         if len(text) > MOST_TEXT:
             raise Refused(_("At most %(n)s characters.") % {"n": MOST_TEXT}, field="description")
-        if self.target.snapshots.filter(name=name).exists():
+        if self.is_new and self.target.snapshots.filter(name=name).exists():
             raise Refused(_("It has a snapshot of this name already."), field="name")
         self.params = {"name": name, "description": text}
 
@@ -73,6 +74,24 @@ class TakeSnapshot(SnapshotOperation):
         said = {"taken_at": timezone.now(), "made_by": run.job.user, "has_memory": is_alive}
         Snapshot.objects.get_or_create(vm=self.target, name=name, defaults=said)  # the rest is read from the host
         return {"name": name}
+
+
+@register
+class RenewSnapshot(TakeSnapshot):
+    """params: name, description (optional). The one of this name that it has goes, and a new one is taken."""
+
+    name = "vms.snapshot-renew"
+    verb = gettext_lazy("Take a new snapshot of")
+    is_new = False
+
+    def act(self, run: Run) -> dict[str, Any]:
+        name = self.snapshot_name
+        if Snapshot.objects.filter(vm=self.target, name=name).exists():
+            self.virsh(run, "snapshot-delete", str(self.target), name)
+            with connect(self.host().target) as conn:
+                snapshots.delete(conn, self.uuid, name)
+            Snapshot.objects.filter(vm=self.target, name=name).delete()
+        return super().act(run)
 
 
 @register
