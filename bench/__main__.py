@@ -19,6 +19,7 @@ ROWS = {
     "pages": "bench.pages:pages",
     "events": "bench.events:events",
     "create": "bench.create:create",
+    "class": "bench.classes:classes",
     "migrate": "bench.migrate:migrate",
     "sweep": "bench.sweep:sweep",
     "console": "bench.console:console",

@@ -71,9 +71,9 @@ def _seed(folder: Path, name: str) -> bytes:
     return subprocess.run(argv, capture_output=True, check=True).stdout
 
 
-def by_drover(cluster: Cluster, connection: Any, name: str) -> tuple[str, float]:
+def by_drover(cluster: Cluster, connection: Any, name: str, **more: Any) -> tuple[str, float]:
     """The domain's UUID and the seconds from asking for it to the running domain."""
-    wish = cluster.wish(name, host=HOST, user_data=USER_DATA.format(name=name))
+    wish = cluster.wish(name, host=HOST, user_data=USER_DATA.format(name=name), **more)
     began = time.monotonic()
     job = cluster.product.api("POST", "/vms/", wish)
     took = domains.wait_running(connection, str(job["target_key"])) - began
@@ -81,10 +81,10 @@ def by_drover(cluster: Cluster, connection: Any, name: str) -> tuple[str, float]
     return str(job["target_key"]), took
 
 
-def prepare(scene: Scene, connection: Any) -> ByHand:
+def prepare(scene: Scene, connection: Any, **more: Any) -> ByHand:
     """Learn the paths and a definition from a VM that Drover made: both then make the same kind of VM."""
     cluster = scene.cluster
-    made, _took = by_drover(cluster, connection, "bench-sample")
+    made, _took = by_drover(cluster, connection, "bench-sample", **more)
     definition = domains.definition(connection, made)
     disks = cluster.vm(made)["hardware"]["disks"]
     cluster.remove(made)
