@@ -40,7 +40,7 @@ def test_a_token_is_shown_once(admin_client: Client, admin: User) -> None:
     token = ApiToken.objects.get()
     secret = made.context["secret"]
     assert secret in made.content.decode()
-    assert ApiToken.of(secret).user == admin
+    assert (ApiToken.of(secret), token.user) == (token, admin)
     assert token.expires_at
     assert (token.may_change, token.areas) == (False, ["vms"])
     page = admin_client.get("/profile").content.decode()

@@ -70,8 +70,8 @@ def test_token_create_list_revoke(admin: User) -> None:
     secret = said(
         "token", "create", "--user", "ada", "--name", "backup", "--days", "30", "--only", "vms", "--read-only"
     ).strip()
-    assert ApiToken.of(secret).user == admin
     token = ApiToken.objects.get()
+    assert (ApiToken.of(secret), token.user) == (token, admin)
     assert secret not in (token.digest, token.name)
     listed = said("token", "list")
     assert "backup" in listed

@@ -33,7 +33,7 @@ from virt import connection as connection_of_hosts
 
 pytestmark = pytest.mark.django_db
 # these soon show what is wrong; the others see much the same pages, and wait for `make test`
-SOON = {"anonymous", "stranger", "owner", "operator"}
+SOON = {"anonymous", "stranger", "owner"}
 EACH = [pytest.param(person, marks=() if person in SOON else pytest.mark.thorough) for person in PEOPLE]
 OTHERS = ("web-07", "vmhost1", "vmstorage", "Pause web")  # of other people: no lab user reads of it
 
@@ -178,6 +178,7 @@ def read(client: Client, name: str, url: str, **headers: str) -> Any:
     return answer
 
 
+@pytest.mark.thorough
 def test_fragments_for_htmx(world: World, no_hosts: None) -> None:
     client = world.client("administrator")
     for name, row in TABLE.items():
