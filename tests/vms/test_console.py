@@ -34,7 +34,8 @@ def ticket_of(client: Client, vm: Vm, kind: str = "vnc") -> str:
 def test_it_works(admin_client: Client, vm: Vm) -> None:
     ticket = ticket_of(admin_client, vm, "serial")
     session = consoles.redeem(ticket, admin_client.session.session_key or "")
-    assert session is not None and session.user is not None
+    assert session is not None
+    assert session.user is not None
     assert (session.vm, session.kind, session.user.username) == (vm, "serial", "ada")
 
 
@@ -132,7 +133,8 @@ def test_not_after_logging_out(admin_client: Client, vm: Vm) -> None:
 
 def opened(client: Client, vm: Vm) -> tuple[int, Opened]:
     session = consoles.redeem(ticket_of(client, vm), client.session.session_key or "")
-    assert session is not None and session.user is not None
+    assert session is not None
+    assert session.user is not None
     return session.pk, Opened(client.session.session_key or "", session.user.role)
 
 
