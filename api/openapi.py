@@ -17,11 +17,22 @@ RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 0}, "descripti
 
 
 class DroverApi(NinjaAPI):
+    def __init__(self, **about: Any) -> None:
+        super().__init__(**about)
+        self._schemas: dict[str, Any] = {}
+
     def get_openapi_operation_id(self, operation: Operation) -> str:
         return operation.view_func.__name__
 
-    def get_openapi_schema(self, *args: Any, **kwargs: Any) -> Any:
-        schema = super().get_openapi_schema(*args, **kwargs)
+    def get_openapi_schema(self, *, path_prefix: str | None = None, path_params: Any = None) -> Any:
+        """Made once for each prefix: it takes a second, and calls don't change."""
+        prefix = self.get_root_path(path_params or {}) if path_prefix is None else path_prefix
+        if prefix not in self._schemas:
+            self._schemas[prefix] = self._schema(prefix)
+        return self._schemas[prefix]
+
+    def _schema(self, prefix: str) -> Any:
+        schema = super().get_openapi_schema(path_prefix=prefix)
         for calls in schema["paths"].values():
             for call in calls.values():
                 _add_errors(call)

@@ -48,11 +48,6 @@ def vms_of(user: User) -> QuerySet[Vm]:
     return rows.defer("definition", "live_definition", "cpu_history").order_by("name", "pk")
 
 
-def has_any(user: Person) -> bool:
-    """Whether somebody who sees all VMs has some of their own. One query."""
-    return is_somebody(user) and Vm.objects.filter(owner=user).exists()
-
-
 def sees_more(user: Person) -> bool:
     """Whether they see VMs that are no business of "My VMs": all, or those of a group."""
     return everywhere(user, "vms.view") or (is_somebody(user) and bool(rights_of(user).groups.get("vms.view")))
