@@ -1,6 +1,5 @@
 """My VMs: whose they are, what a card offers to whom, and what it costs."""
 
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -111,7 +110,7 @@ def test_menu(client: Client, anna: User, operator: User) -> None:
 
 
 def test_cheap(client: Client, anna: User) -> None:
-    """However many VMs: few queries, quickly, in pages."""
+    """However many VMs: few queries, in pages."""
     host, offer = make_host("vmhost2"), make_offer(make_user("ada", Role.ADMINISTRATOR))
     for number in range(60):
         vm = make_vm(host, f"vm-{number:02d}", owner=anna, address="10.1.2.3")
@@ -119,14 +118,10 @@ def test_cheap(client: Client, anna: User) -> None:
     wishes = [ask(anna, offer, pattern=f"w{number}") for number in range(3)]
     quotas.attach(wishes[0].reservations.get(), vm)
     page(client, anna)
-    began = time.perf_counter()
-    with CaptureQueriesContext(
-        connection,
-    ) as seen:
+    with CaptureQueriesContext(connection) as seen:
         text = client.get(URL, headers={"HX-Request": "true"}).content.decode()
     assert text.count("<article") == 24 + 3
     assert len(seen) <= 12, [one["sql"][:80] for one in seen]
-    assert time.perf_counter() - began < 1  # 40 ms on a quiet machine: docs/speed.md
     with CaptureQueriesContext(connection) as one_card:
         client.get(f"{URL}{vm.uuid}")
     assert len(one_card) <= 8
