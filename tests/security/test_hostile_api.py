@@ -18,7 +18,7 @@ from tests.security.test_rights import undone
 from tests.security.world import World
 from vms.models import MacAddress, Vm
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 URL = "/api/v1/vms/"
 NASTY = [
     "",
@@ -334,7 +334,6 @@ def spoiled(body: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("name", sorted(set(API_BODIES) - {"create_vm", "install_key", "migrate_vm"}))
 def test_every_call_with_every_field_spoiled(world: World, name: str) -> None:
     """Never an error of ours; and what is refused leaves no row behind."""

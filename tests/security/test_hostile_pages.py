@@ -14,7 +14,7 @@ from tests.security.test_rights import address
 from tests.security.world import World, off
 from vms.models import Vm
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 TEXTS = [text for text in NASTY if "\ud800" not in text]  # what a browser can send
 ODD = ["²", "٣", "9" * 30, "9" * 5000, "-1", "<b>", "'\"", "1;drop", "ff" * 300, "%ff%fe"]
 PARAMETERS = (
@@ -37,7 +37,6 @@ def refused(answer: Any, before: list[int], *, says: str = "") -> None:
     assert counts() == before
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("turn", range(3))
 def test_odd_queries(world: World, turn: int) -> None:
     """Every page, with an oddity in every parameter that any page knows."""
@@ -51,7 +50,6 @@ def test_odd_queries(world: World, turn: int) -> None:
             assert b"<b>" not in answer.content, name
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("odd", ["²", "9" * 5000], ids=lambda text: ascii(text)[:10])
 def test_odd_posts(world: World, odd: str) -> None:
     """The same in every field of every form."""
@@ -190,7 +188,6 @@ def test_networks(world: World, change: dict[str, Any]) -> None:
         refused(answer, before)
 
 
-@pytest.mark.thorough
 def test_names_that_others_gave_are_shown_escaped(world: World) -> None:
     """A VM adopted from a host may have any name, and a guest any address: nothing of it is markup."""
     evil = "<img src=x onerror=alert(1)>"

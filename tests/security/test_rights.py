@@ -33,7 +33,7 @@ from virt import connection as connection_of_hosts
 
 pytestmark = pytest.mark.django_db
 # these soon show what is wrong; the others see much the same pages, and wait for `make test`
-SOON = {"anonymous", "stranger", "owner"}
+SOON = {"anonymous", "stranger"}
 EACH = [pytest.param(person, marks=() if person in SOON else pytest.mark.thorough) for person in PEOPLE]
 OTHERS = ("web-07", "vmhost1", "vmstorage", "Pause web")  # of other people: no lab user reads of it
 

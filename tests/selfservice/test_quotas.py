@@ -190,7 +190,6 @@ def at_once(*calls: Callable[[], object]) -> list[object]:
 @pytest.mark.parametrize(
     "wishes",
     [
-        3,
         pytest.param(40, marks=pytest.mark.postgres, id="a-thousand-on-postgresql"),
         pytest.param(40, marks=pytest.mark.processes, id="a-thousand-on-sqlite"),
     ],

@@ -154,6 +154,7 @@ def test_hostile_names(queue: "redis.Redis", admin_client: Client, pool: Pool) -
     assert Image.objects.get().volume_name == "debian-1.img"
 
 
+@pytest.mark.thorough
 def test_a_part_lost_on_the_way_is_asked_for_again(queue: "redis.Redis", admin_client: Client, upload: Upload) -> None:
     for number in range(3):
         send(admin_client, upload, number * PART, bytes([number]) * PART)
@@ -166,6 +167,7 @@ def test_a_part_lost_on_the_way_is_asked_for_again(queue: "redis.Redis", admin_c
     assert next(source) == b"again"
 
 
+@pytest.mark.thorough
 def test_a_part_that_is_just_coming_is_not_forgotten(queue: "redis.Redis", upload: Upload) -> None:
     """The row is written first, the queue a moment later: a worker that looks in between only waits."""
     source = uploads.QueueSource(upload.pk).pieces(0)
@@ -177,6 +179,7 @@ def test_a_part_that_is_just_coming_is_not_forgotten(queue: "redis.Redis", uploa
     assert upload.accepted_bytes == 4
 
 
+@pytest.mark.thorough
 def test_a_worker_that_begins_again_goes_on_where_it_stored(
     admin_client: Client, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,12 +195,14 @@ def test_a_worker_that_begins_again_goes_on_where_it_stored(
     assert upload.accepted_bytes == PART
 
 
+@pytest.mark.thorough
 def test_a_silent_browser_ends_the_run(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "IDLE_S", 0.5)
     with pytest.raises(uploads.BrowserSilent, match="stopped sending"):
         list(uploads.QueueSource(upload.pk).pieces(0))
 
 
+@pytest.mark.thorough
 def test_redis_that_stays_away_ends_the_run(upload: Upload, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "REDIS_AWAY_S", 0.5)
     settings.REDIS_URL = "unix:///nowhere/redis.sock"

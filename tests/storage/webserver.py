@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(address: str = "127.0.0.1") -> Iterator[Server]:
     server = Server(address)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()
     try:
         yield server

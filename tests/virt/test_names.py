@@ -84,10 +84,16 @@ HOSTILE = [
     ],
     ids=lambda check: check.__name__,
 )
-@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_values_are_refused(check: Check, value: str) -> None:
-    with pytest.raises(Refused):
+def test_hostile_values_are_refused(check: Check) -> None:
+    assert [value for value in HOSTILE if is_taken(check, value)] == []
+
+
+def is_taken(check: Check, value: str) -> bool:
+    try:
         check(value)
+    except Refused:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
