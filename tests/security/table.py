@@ -59,7 +59,7 @@ class Row:
     who: str
     methods: tuple[str, ...]
     args: tuple[str, ...] = ()
-    query: str = ""
+    query: str = ""  # {offer.pk} and the like stand for what is in the world
     only: frozenset[str] = field(default_factory=frozenset)  # fewer people than the level: one's own things
 
     @property
@@ -197,7 +197,7 @@ TABLE: dict[str, Row] = {
     "selfservice:give_back": one(GIVE_BACK, BOTH, "wish.pk"),
     "selfservice:classes": one(GROUPS, GET, "group.pk"),
     "selfservice:new_class": one(RUN, BOTH, "group.pk"),
-    "selfservice:look_class": Row(RUN, POST, ("group.pk",), "offer=1"),
+    "selfservice:look_class": Row(RUN, POST, ("group.pk",), "offer={offer.pk}"),
     "selfservice:class": one(GROUPS, GET, "lab_class.pk"),
     "selfservice:seat": Row(GROUPS, GET, ("lab_class.pk", "seat.pk")),
     "selfservice:class_again": one(RUN, POST, "lab_class.pk"),

@@ -58,7 +58,7 @@ def page_names() -> set[str]:
 
 
 def address(name: str, row: Row, world: World) -> str:
-    return reverse(name, args=row.values(world)) + (f"?{row.query}" if row.query else "")
+    return reverse(name, args=row.values(world)) + (f"?{row.query.format(**vars(world))}" if row.query else "")
 
 
 def ask(client: Client, method: str, url: str, body: Any = None) -> Any:
