@@ -84,7 +84,7 @@ def test_a_closed_terminal_ends_all_of_it(drover: Started) -> None:
     argv = ["setsid", "--ctty", str(ROOT / "scripts" / "up")]
     drover.process = subprocess.Popen(argv, env=drover.environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
-    shown, until = b"", time.monotonic() + 90
+    shown, until = b"", time.monotonic() + 240
     while READY.encode() not in shown:
         assert time.monotonic() < until, shown
         if select.select([ours], [], [], 1)[0]:
