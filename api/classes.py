@@ -20,9 +20,9 @@ from api.rights import require
 from api.schemas import In, JobOut, Key, Problem
 from jobs.errors import Refused
 from selfservice import class_doing, classes
-from selfservice.class_forms import EndForm
 from selfservice.models import LabClass
 from selfservice.sizes import SIZES
+from ui.forms import TypedForm
 
 router = Router(tags=["classes"])
 Verb = Literal["start", "shutdown", "force-off", "reset", "snapshot", "until", "end"]
@@ -174,7 +174,7 @@ def act_on_class(request: PersonRequest, class_id: int, verb: Verb, wish: Action
     """On all its VMs: start, shutdown, force-off, reset (to the start snapshot), snapshot (a new one); until; end."""
     found = _one(request, class_id, "classes.manage")
     if verb == "end":
-        cleaned(EndForm({"typed": wish.name}, lab_class=found))
+        cleaned(TypedForm({"typed": wish.name}, name=found.name))
     if verb == "until" and wish.until is None:
         raise Refused(_("This is no date."), field="until")
     return Status(202, class_doing.act(request.user, found, verb, wish.until))

@@ -13,9 +13,10 @@ from api.forms import cleaned
 from api.requests import NOT_DONE, Count, RejectIn, RequestDetailOut, Text, one_of
 from api.schemas import In
 from selfservice import deciding, leases
-from selfservice.lease_forms import GrantForm, LongerForm, PinForm, ReturnForm
+from selfservice.lease_forms import GrantForm, LongerForm, PinForm
 from selfservice.models import Request
 from selfservice.request_forms import RejectForm
+from ui.forms import TypedForm
 
 router = Router(tags=["leases"])
 DONE = {200: RequestDetailOut, **NOT_DONE}
@@ -109,6 +110,6 @@ def keep_request(request: PersonRequest, request_id: int) -> Any:
 def give_back_request(request: PersonRequest, request_id: int, wish: ReturnIn) -> Any:
     """Its VMs are deleted with their disks, for good; the request is deleted when they are."""
     found, now = _may(request, request_id, leases.may_return)
-    cleaned(ReturnForm({"typed": wish.name}, request=found))
+    cleaned(TypedForm({"typed": wish.name}, name=found.pattern))
     leases.give_back(found, request.user, now=now)
     return one_of(request, request_id)

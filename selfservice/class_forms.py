@@ -12,7 +12,7 @@ from access.people import Denied
 from access.times import end_of
 from selfservice import classes
 from selfservice.first_boot import Field
-from selfservice.models import LabClass, OfferVersion
+from selfservice.models import OfferVersion
 from selfservice.request_forms import CHECKS, VALUE, size_of, value_field
 from selfservice.sizes import SIZES
 
@@ -136,21 +136,3 @@ class UntilForm(forms.Form):
     until = forms.DateField(
         label=gettext_lazy("Until"), widget=DAY, help_text=gettext_lazy("To the end of this day, for each of its VMs.")
     )
-
-
-class EndForm(forms.Form):
-    """Only the name typed, because it can't be undone."""
-
-    typed = forms.CharField(label="", max_length=100, required=False)
-
-    def __init__(self, data: Any = None, *, lab_class: LabClass) -> None:
-        super().__init__(data)
-        self.name = lab_class.name
-        field = self.fields["typed"]
-        field.label = _("Type its name: %(name)s") % {"name": self.name}
-        field.widget.attrs |= {"data-must-equal": self.name, "autocomplete": "off", "spellcheck": "false"}
-
-    def clean_typed(self) -> str:
-        if self.cleaned_data["typed"] != self.name:
-            raise forms.ValidationError(_("This is not its name."))
-        return str(self.cleaned_data["typed"])

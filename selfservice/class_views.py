@@ -16,13 +16,13 @@ from jobs.errors import Refused
 from selfservice import class_doing, classes, offers, quotas, terms
 from selfservice.ask_views import SHOWN_NAMES, cards
 from selfservice.class_doing import BY_VERB
-from selfservice.class_forms import ClassForm, EndForm, UntilForm
+from selfservice.class_forms import ClassForm, UntilForm
 from selfservice.class_operations import busy
 from selfservice.measures import Amount
 from selfservice.models import LabClass, OfferVersion
 from selfservice.sizes import SIZES
 from selfservice.states import OVER, RequestState
-from ui.forms import add_refusal, number_in, posted
+from ui.forms import TypedForm, add_refusal, number_in, posted
 from ui.htmx import done_response, is_piece, job_response, note_response, render_dialog
 from vms.states import ALIVE
 
@@ -193,7 +193,7 @@ def act(request: PersonRequest, pk: int, verb: str) -> HttpResponse:
 def _form(request: HttpRequest, found: LabClass, verb: str) -> forms.Form | None:
     if verb == "until":
         return UntilForm(posted(request))
-    return EndForm(posted(request), lab_class=found) if verb == "end" else None
+    return TypedForm(posted(request), name=found.name) if verb == "end" else None
 
 
 @require_POST

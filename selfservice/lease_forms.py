@@ -3,10 +3,8 @@
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from selfservice.models import Request
 from selfservice.request_forms import MOST_DAYS, MOST_REASON
 
 
@@ -39,21 +37,3 @@ class GrantForm(forms.Form):
 
 class PinForm(forms.Form):
     why = why_field(gettext_lazy("What for"), gettext_lazy("Whose VMs these are reads it."), required=False)
-
-
-class ReturnForm(forms.Form):
-    """Only the name typed, because it can't be undone."""
-
-    typed = forms.CharField(label="", max_length=100, required=False)
-
-    def __init__(self, data: Any = None, *, request: Request) -> None:
-        super().__init__(data)
-        self.name = request.pattern
-        field = self.fields["typed"]
-        field.label = _("Type its name: %(name)s") % {"name": self.name}
-        field.widget.attrs |= {"data-must-equal": self.name, "autocomplete": "off", "spellcheck": "false"}
-
-    def clean_typed(self) -> str:
-        if self.cleaned_data["typed"] != self.name:
-            raise forms.ValidationError(_("This is not its name."))
-        return str(self.cleaned_data["typed"])

@@ -16,12 +16,12 @@ from access.models import User
 from access.rules import PersonRequest, everywhere, find, permission_required
 from jobs.errors import Refused
 from selfservice import deciding, leases, terms
-from selfservice.lease_forms import GrantForm, LongerForm, PinForm, ReturnForm
+from selfservice.lease_forms import GrantForm, LongerForm, PinForm
 from selfservice.models import Request
 from selfservice.request_forms import RejectForm
 from selfservice.states import ENDED, LASTING, RequestState
 from selfservice.steps import vms_of
-from ui.forms import add_refusal, posted
+from ui.forms import TypedForm, add_refusal, posted
 from ui.htmx import done_response, note_response, render_dialog
 from ui.text import Text
 
@@ -176,7 +176,7 @@ def keep(request: PersonRequest, pk: int) -> HttpResponse:
 def give_back(request: PersonRequest, pk: int) -> HttpResponse:
     found = _find(request, pk)
     _check(leases.may_return(request.user, found))
-    form = ReturnForm(posted(request), request=found)
+    form = TypedForm(posted(request), name=found.pattern)
     words = {"title": _("Give back"), "button": _("Delete the VMs"), "is_bad": True, "explains": "return"}
 
     def act() -> None:

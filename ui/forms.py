@@ -10,6 +10,7 @@ from django.forms.utils import flatatt
 from django.http import HttpRequest, QueryDict
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from ui.text import Text
 
@@ -57,6 +58,23 @@ class LongSelect(forms.Select):
                 options = ((value, SELECTED if str(value) in chosen else UNSELECTED, label) for value, label in some)
                 parts.append(format_html_join("", '<option value="{}"{}>{}</option>', options))
         return parts[0] if len(parts) == 1 else format_html_join("", "{}", ((part,) for part in parts))
+
+
+class TypedForm(forms.Form):
+    """Only the name of a thing typed, for what can't be undone."""
+
+    typed = forms.CharField(label="", max_length=300, required=False)
+
+    def __init__(self, *args: Any, name: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.name = name
+        self.fields["typed"].label = _("Type its name: %(name)s") % {"name": name}
+        self.fields["typed"].widget.attrs |= {"data-must-equal": name, "autocomplete": "off", "spellcheck": "false"}
+
+    def clean_typed(self) -> str:
+        if self.cleaned_data["typed"] != self.name:
+            raise forms.ValidationError(_("This is not its name."))
+        return str(self.cleaned_data["typed"])
 
 
 def widget_class(bound: BoundField) -> str:

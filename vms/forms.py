@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from access.models import Group, User
 from access.rules import everywhere, visible
+from ui import forms as ui_forms
 from ui import text
 from ui.forms import LongSelect
 from virt import names
@@ -230,21 +231,10 @@ class DiskForm(forms.Form):
         return size
 
 
-class TypedForm(forms.Form):
-    """Only the name typed, because it can't be undone."""
-
-    typed = forms.CharField(label="", max_length=300, required=False)
-
+class TypedForm(ui_forms.TypedForm):
     def __init__(self, *args: Any, vm: Vm, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, name=vm.name, **kwargs)
         self.vm = vm
-        self.fields["typed"].label = _("Type its name: %(name)s") % {"name": vm.name}
-        self.fields["typed"].widget.attrs |= {"data-must-equal": vm.name, "autocomplete": "off", "spellcheck": "false"}
-
-    def clean_typed(self) -> str:
-        if self.cleaned_data["typed"] != self.vm.name:
-            raise ValidationError(_("This is not its name."))
-        return str(self.cleaned_data["typed"])
 
 
 class DeleteForm(TypedForm):
