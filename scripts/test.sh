@@ -33,7 +33,7 @@ run() {
   local name=$1 marks=$2 began=$SECONDS
   shift 2
   say "== $name =="
-  if DROVER_TEST_VAR=$work/$name/var .venv/bin/python -m pytest --basetemp="$work/$name/tmp" --durations=10 --tb=short -m "$marks" "$@"; then
+  if DROVER_TEST_VAR=$work/$name/var .venv/bin/python -m pytest --basetemp="$work/$name/tmp" --durations=40 --durations-min=2 --tb=short -m "$marks" "$@"; then
     echo "$name: passed in $((SECONDS - began)) s" >> "$work/parts"
   else
     echo "$name: FAILED after $((SECONDS - began)) s" >> "$work/parts"
