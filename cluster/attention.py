@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db.models import Count, Exists, F, Func, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
@@ -22,6 +22,7 @@ from jobs.discretion import tidy
 from jobs.models import Job
 from jobs.states import State
 from notices import delivery
+from selfservice import leases
 from selfservice.deciding import undecided
 from storage.models import PoolOnHost
 from ui import text
@@ -274,17 +275,27 @@ def unfinished_hosts() -> Iterator[Item]:
         yield Item("info", "server-2", _("more hosts are not added yet"), "", reverse("hosts:index"), _("See"))
 
 
+class Waiting(NamedTuple):
+    """Somebody who waits for a decision."""
+
+    asker: str
+    asked_at: datetime
+    escalated_at: datetime | None
+
+
 def requests_wait(user: Person) -> Iterator[Item]:
     """For those who may decide them."""
     if not isinstance(user, User) or not can(user, "selfservice.decide"):
         return
-    waiting = undecided(user).values_list("asker__username", "asked_at", "escalated_at", named=True)[: MANY + 1]
+    new = undecided(user).values_list("asker__username", "asked_at", "escalated_at")[: MANY + 1]
+    longer = leases.undecided(user).values_list("asker__username", "longer_at", "escalated_at")[: MANY + 1]
+    waiting = [Waiting(who, at, late) for who, at, late in (*new, *longer) if at]
     if not waiting:
         return
     late = [one for one in waiting if one.escalated_at is not None]
     words = ngettext("%(n)s request waits to be decided", "%(n)s requests wait to be decided", len(waiting))
     count = f"{MANY}+" if len(waiting) > MANY else str(len(waiting))
-    names = ", ".join(dict.fromkeys(one.asker__username for one in late or waiting))
+    names = ", ".join(dict.fromkeys(one.asker for one in late or waiting))
     why = _("nobody has answered %(names)s in time") if late else _("asked by %(names)s")
     title, since = words % {"n": count}, min(one.asked_at for one in late or waiting)
     yield Item(

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -163,14 +163,16 @@ def end_failed(request: Request, by: User | None) -> Request:
 
 
 def escalate() -> int:
-    """Mark what nobody has answered for too long, once. Returns how many."""
+    """Mark what nobody has answered for too long, requests and wishes for more time, once. Returns how many."""
     before = timezone.now() - timedelta(hours=settings.ESCALATE_HOURS)
-    found = Request.objects.filter(state=S.PENDING, escalated_at=None, asked_at__lt=before).order_by("pk")
-    for request in found:
+    late = Q(state=S.PENDING, asked_at__lt=before) | Q(longer_at__lt=before)
+    waiting = Request.objects.filter(late, escalated_at=None).order_by("pk")
+    marked = 0
+    for pk in list(waiting.values_list("pk", flat=True)):
         with transaction.atomic():
-            mine = Request.objects.filter(pk=request.pk, state=S.PENDING, escalated_at=None)
-            if mine.update(escalated_at=timezone.now()):
-                request.refresh_from_db()
+            if waiting.filter(pk=pk).order_by().update(escalated_at=timezone.now()):
+                marked += 1
+                row = Request.objects.get(pk=pk)
                 why = _("Nobody has answered for %(n)s hours.") % {"n": settings.ESCALATE_HOURS}
-                note(request, Step.ESCALATED, by=None, why=why, before=request.state)
-    return len(found)
+                note(row, Step.ESCALATED, by=None, why=why, before=row.state)
+    return marked

@@ -102,7 +102,7 @@ def wished(row: Request) -> None:
 def answered(row: Request, asked_at: datetime | None) -> None:
     """For all of them."""
     if asked_at is not None:
-        settled(telling.deciders(row), _wish_key(row, asked_at))
+        settled(telling.deciders(row), _wish_key(row, asked_at), telling.late_key(row, asked_at))
 
 
 def _wish_key(row: Request, asked_at: datetime | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from access.models import Group, User
@@ -214,7 +214,7 @@ def ask_longer(request: Request, by: User, number: int, why: str, *, now: dateti
     if not why.strip():
         raise Refused(_("Say why: somebody has to decide about it."), field="why")
     words = _("%(n)s days more: %(why)s") % {"n": number, "why": why}
-    columns = {"longer_days": number, "longer_why": why, "longer_at": now}
+    columns = {"longer_days": number, "longer_why": why, "longer_at": now, "escalated_at": None}
     for name, value in columns.items():
         setattr(row, name, value)
     _save(row, {**columns, "next_at": terms.next_at(row)}, Step.LONGER, by=by, why=words)
@@ -223,11 +223,11 @@ def ask_longer(request: Request, by: User, number: int, why: str, *, now: dateti
 
 
 def undecided(user: User) -> QuerySet[Request]:
-    """Wishes for more time that this person may decide about, oldest first."""
+    """Wishes for more time that this person may decide about, oldest first, those not answered in time before all."""
     found = visible(user, deciding.rows().filter(longer_at__isnull=False), "selfservice.decide")
     if not everywhere(user, "vms.create"):
         found = found.exclude(asker=user)
-    return found.order_by("longer_at", "pk")
+    return found.order_by(F("escalated_at").asc(nulls_last=True), "longer_at", "pk")
 
 
 def filtered(rows: QuerySet[Request], which: str, now: datetime) -> QuerySet[Request]:

@@ -1,6 +1,7 @@
 """What people are told about requests: who asked, who may decide, and administrators when a build failed."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from django.db.models import Q
 from django.utils import timezone
@@ -30,7 +31,7 @@ def of_step(row: Request, step: Step, by: User | None, why: str) -> None:
     if step in TOLD:
         TOLD[step](row, by, why)
     if step in SETTLES:
-        settled([*deciders(row)], _key(row, Step.ASKED), _key(row, Step.ESCALATED))
+        settled([*deciders(row)], _key(row, Step.ASKED), late_key(row))
 
 
 def deciders(row: Request) -> list[User]:
@@ -55,6 +56,11 @@ def _key(row: Request, step: Step) -> str:
     return f"request-{row.pk}-{step}"
 
 
+def late_key(row: Request, longer_at: datetime | None = None) -> str:
+    """Of what was not answered in time: the request itself, or a wish of that moment for more time."""
+    return _key(row, Step.ESCALATED) + (f"-{longer_at.timestamp():.0f}" if longer_at else "")
+
+
 def wished(row: Request) -> str:
     """ "3 VMs “web-##” of Tiny Linux, for the group Networks"."""
     words = ngettext("%(n)s VM “%(name)s” of %(offer)s", "%(n)s VMs “%(name)s” of %(offer)s", row.count)
@@ -71,8 +77,9 @@ def waits(row: Request) -> None:
 
 def _escalated(row: Request, by: User | None, why: str) -> None:
     title = _("%(who)s still waits for an answer") % {"who": row.asker}
-    lines = [wished(row), why]
-    tell("inbox", deciders(row), title=title, lines=lines, url=row.get_absolute_url(), key=_key(row, Step.ESCALATED))
+    longer = _("They want %(n)s days more.") % {"n": row.longer_days} if row.longer_at else ""
+    lines = [line for line in (wished(row), longer, why) if line]
+    tell("inbox", deciders(row), title=title, lines=lines, url=_url(row), key=late_key(row, row.longer_at))
 
 
 def _approved(row: Request, by: User | None, why: str) -> None:

@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from access.models import Role, User
 from audit.models import Entry
+from cluster.attention import requests_wait
 from hosts.models import Host
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
 from jobs.states import State
 from notices.models import Notice
-from selfservice import leases, quotas, terms
+from selfservice import deciding, leases, quotas, terms
 from selfservice.models import Request
 from selfservice.states import RequestState, Step
 from selfservice.terms import Due
@@ -222,6 +223,24 @@ def test_up_to_the_most_by_itself_beyond_by_approval(leased: Request, lab_user: 
     assert not asked.filter(read_at=None).exists()
     with pytest.raises(Refused, match="Nobody asks for more time"):
         leases.refuse(leased, petra, "no")
+
+
+def test_a_wish_that_nobody_answers(leased: Request, lab_user: User, admin: User) -> None:
+    """Said once to those who decide, and in front of the others; another wish is a new one."""
+    petra, late = make_user("petra", Role.APPROVER), timezone.now() - 3 * DAY
+    leases.ask_longer(leased, lab_user, 30, "my thesis", now=late)
+    assert [item.tone for item in requests_wait(petra)] == ["info"]
+    assert [deciding.escalate(), deciding.escalate()] == [1, 0]
+    (item,) = requests_wait(petra)
+    assert (item.tone, item.why) == ("warn", "nobody has answered lena in time")
+    (notice,) = Notice.objects.filter(user=petra, title="lena still waits for an answer")
+    assert notice.lines[1:] == ["They want 30 days more.", "Nobody has answered for 24 hours."]
+    leases.refuse(leased, petra, "no")
+    assert not Notice.objects.filter(kind="inbox").unread().exists()
+    assert list(requests_wait(petra)) == []
+    leases.ask_longer(leased, lab_user, 20, "all the same", now=late + timedelta(hours=1))
+    assert deciding.escalate() == 1
+    assert Notice.objects.unread().filter(user=petra, title="lena still waits for an answer").count() == 1
 
 
 def test_a_wish_holds_up_the_delete_only(leased: Request, lab_user: User, admin: User) -> None:
