@@ -30,6 +30,7 @@ MENU = [
     ("access:groups", "groups.view", "users-group", _("Groups")),
     ("audit:index", "audit.view", "history", _("Audit")),
 ]
+CLASSES = "/classes/"  # a group's, with addresses of their own
 SHORT = {"vms:index": _("VMs")}  # on a phone
 
 
@@ -52,7 +53,8 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
             continue  # a button of "Offers"
         if url:
             items.append({"url": url, "icon": icon, "label": label, "short": SHORT.get(name, label), "now": False})
-    below = [item for item in items if request.path == item["url"] or request.path.startswith(item["url"])]
+    path = reverse("access:groups") if request.path.startswith(CLASSES) else request.path
+    below = [item for item in items if path == item["url"] or path.startswith(item["url"])]
     nearest = max(below, key=lambda item: len(item["url"]), default=None)
     if nearest is not None and (nearest["url"] != "/" or request.path == "/"):
         nearest["now"] = True

@@ -13,11 +13,13 @@ from django.utils.translation import gettext_lazy
 
 from access.models import Group as PeopleGroup
 from access.models import User
-from access.rules import Person, can, visible
+from access.rules import Person, can, is_somebody, visible
 from cluster.context import address
 from hosts.models import Host, Network
 from jobs.discretion import tidy
 from jobs.models import Job
+from selfservice import offers as available
+from selfservice.models import LabClass
 from storage.models import Image, Pool
 from ui import text
 from vms.models import Vm
@@ -51,6 +53,9 @@ ACTIONS: list[tuple[str, str, str, Promise, Promise, bool]] = [
     ("storage:index", "storage.view", "database", gettext_lazy("Storage"), gettext_lazy("pools"), False),
     ("storage:images", "storage.view", "disc", gettext_lazy("Images"), gettext_lazy("iso templates"), False),
     ("hosts:networks", "hosts.view", "network", gettext_lazy("Networks"), gettext_lazy("bridges"), False),
+    ("selfservice:offers", "selfservice.ask", "package", gettext_lazy("Offers"), gettext_lazy("ask for a vm"), False),
+    ("selfservice:requests", "selfservice.view", "inbox", gettext_lazy("Requests"), gettext_lazy("leases"), False),
+    ("selfservice:inbox", "selfservice.decide", "inbox", gettext_lazy("To decide"), gettext_lazy("approve"), False),
     ("jobs:index", "jobs.view", "list-check", gettext_lazy("Jobs"), gettext_lazy("audit log history"), False),
     ("access:people", "access.view", "users", gettext_lazy("People"), gettext_lazy("users accounts roles"), False),
     ("access:groups", "groups.view", "users-group", gettext_lazy("Groups"), gettext_lazy("courses projects"), False),
@@ -134,6 +139,21 @@ def groups(user: Person, words: str) -> Iterator[Hit]:
         yield Hit("users-group", group.name, group.description[:60], group.get_absolute_url())
 
 
+def classes(user: Person, words: str) -> Iterator[Hit]:
+    for one in visible(user, LabClass.objects.filter(name__icontains=words)).select_related("group")[:EACH]:
+        note = f"{one.group} · {_('over')}" if one.ended_at else str(one.group)
+        yield Hit("school", one.name, note, one.get_absolute_url())
+
+
+def offers(user: Person, words: str) -> Iterator[Hit]:
+    """What one may ask for; its page is the form."""
+    if not is_somebody(user):
+        return
+    rows = available.offered(user).filter(name__icontains=words).only("name", "summary")
+    for offer in rows[:EACH]:
+        yield Hit("package", offer.name, offer.summary, reverse("selfservice:ask", args=[offer.pk]))
+
+
 KINDS: list[tuple[Promise, str, Any]] = [
     (gettext_lazy("Virtual machines"), "vms.view", vms),
     (gettext_lazy("Hosts"), "hosts.view", hosts),
@@ -142,6 +162,8 @@ KINDS: list[tuple[Promise, str, Any]] = [
     (gettext_lazy("Networks"), "hosts.view", networks),
     (gettext_lazy("People"), "people.view", people),
     (gettext_lazy("Groups"), "groups.view", groups),
+    (gettext_lazy("Classes"), "classes.view", classes),
+    (gettext_lazy("Offers"), "selfservice.ask", offers),
     (gettext_lazy("Jobs"), "jobs.view", jobs),
 ]
 

@@ -1,12 +1,17 @@
+import re
+
 import pytest
 from django.test import Client
 
-from access.models import User
+from access.models import Membership, Role, User
 from cluster.search import find
 from hosts.models import Network
 from jobs.models import Job
+from selfservice.models import LabClass, Offer
 from storage.models import Image
 from tests.cluster.conftest import Small
+from tests.factories import make_group, make_user
+from tests.selfservice.kit import make_offer
 
 
 def labels(user: User, words: str) -> dict[str, list[str]]:
@@ -34,6 +39,29 @@ def test_it_works(admin: User, small: Small, admin_client: Client) -> None:
     fragment = admin_client.get("/search?q=web", headers={"HX-Request": "true"}).content.decode()
     assert fragment.count('role="option"') == 4
     assert "<html" not in fragment
+
+
+def test_self_service(admin: User, lab_user: User) -> None:
+    """Offers for who may ask, classes for their group's managers."""
+    make_offer(admin)
+    group, tina = make_group("Networks"), make_user("tina", Role.USER)
+    Membership.objects.create(group=group, user=tina, is_manager=True)
+    LabClass.objects.create(name="Routing", group=group, version=Offer.objects.get().latest(), pattern="r-<user>")
+    assert labels(lab_user, "tiny") == {"Offers": ["Tiny Linux"]}
+    assert labels(tina, "rout") == labels(admin, "rout") == {"Classes": ["Routing"]}
+    assert labels(lab_user, "rout") == {}
+
+
+def test_a_class_belongs_to_its_group(client: Client, admin: User) -> None:
+    """In the menu: of managers their groups, of administrators people."""
+    make_offer(admin)
+    group, tina = make_group("Networks"), make_user("tina", Role.USER)
+    Membership.objects.create(group=group, user=tina, is_manager=True)
+    made = LabClass.objects.create(name="R", group=group, version=Offer.objects.get().latest(), pattern="r-<user>")
+    for person, url in ((tina, "/people/groups/"), (admin, "/people/")):
+        client.force_login(person)
+        page = client.get(made.get_absolute_url()).content.decode()
+        assert re.search(r'<a href="([^"]+)" class="now"', page).group(1) == url  # type: ignore[union-attr]
 
 
 def test_actions(admin: User, lab_user: User) -> None:
