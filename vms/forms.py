@@ -238,17 +238,22 @@ class TypedForm(ui_forms.TypedForm):
 
 
 class DeleteForm(TypedForm):
-    """Which disks go with it, and the name typed."""
+    """Which disks go with it, and the name typed. Who does not see the storage is not told where in it they are."""
 
     disks = forms.MultipleChoiceField(label=gettext_lazy("Remove these disks for good"), required=False, widget=CHECKS)
     field_order = ["disks", "typed"]
 
-    def __init__(self, *args: Any, vm: Vm, disks: list[DiskOfVm], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, vm: Vm, disks: list[DiskOfVm], sees_storage: bool, **kwargs: Any) -> None:
         super().__init__(*args, vm=vm, **kwargs)
-        choices = [(disk.path, disk_label(disk)) for disk in disks if disk.is_removable]
+        self._paths = {disk.target: disk.path for disk in disks if disk.is_removable}
+        choices = [(disk.target, disk_label(disk, sees_storage)) for disk in disks if disk.is_removable]
         self.fields["disks"].choices = choices  # type: ignore[attr-defined]
         if not choices:
             del self.fields["disks"]
+
+    def paths(self) -> list[str]:
+        """Of the disks that are to go."""
+        return [self._paths[target] for target in self.cleaned_data.get("disks", [])]
 
 
 class SnapshotForm(forms.Form):
@@ -258,9 +263,9 @@ class SnapshotForm(forms.Form):
     )
 
 
-def disk_label(disk: DiskOfVm) -> str:
-    size = f" · {text.size(disk.size_bytes)}" if disk.size_bytes else ""
-    return f"{disk.target} · {disk.path}{size}"
+def disk_label(disk: DiskOfVm, sees_storage: bool) -> str:
+    size = text.size(disk.size_bytes) if disk.size_bytes else ""
+    return " · ".join(part for part in (disk.target, disk.path if sees_storage else "", size) if part)
 
 
 class StartAnywayForm(forms.Form):

@@ -5,14 +5,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 
-from access.models import User
+from access.models import Role, User
 from hosts.models import Host
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
 from storage.models import Image, Pool, Volume
-from tests.factories import make_host, make_vm, note_files
+from tests.factories import make_group, make_host, make_user, make_vm, note_files
 from virt import guests, pools
 from virt.connection import connect
 from virt.xml.volume import VolumeSpec
@@ -60,6 +61,23 @@ def test_it_works(vm: Vm, host: Host, pool: Pool, do: Do) -> None:
         assert guests.state_of(conn, uuid) is None
     assert (there(host, pool, first), there(host, pool, second)) == (False, True)
     assert Volume.objects.filter(path=second["path"]).exists()
+
+
+def test_the_dialog(vm: Vm, client: Client, admin: User) -> None:
+    """A group's manager is asked which disks, and not told where they are; the chosen one is what goes."""
+    tina = make_user("tina", Role.USER)
+    vm.group = make_group("Networks", manager=tina)
+    vm.save()
+    url, paths = f"/vms/{vm.uuid}/delete", [disk["path"] for disk in vm.disks]
+    client.force_login(admin)
+    assert paths[0] in client.get(url).content.decode()
+    client.force_login(tina)
+    dialog = client.get(url).content.decode()
+    assert "vda · 1" in dialog
+    assert not [path for path in paths if path.rpartition("/")[0] in dialog]
+    assert client.post(url, {"disks": ["vdx"], "typed": vm.name}).status_code == 422
+    client.post(url, {"disks": ["vdb"], "typed": vm.name})
+    assert Job.objects.get().params["disks"] == [paths[1]]
 
 
 def test_own_disks(vm: Vm, host: Host, pool: Pool, do: Do) -> None:

@@ -129,14 +129,11 @@ def disk(request: PersonRequest, uuid: UUID, target: str) -> HttpResponse:
 @permission_required("vms.view")
 def delete(request: PersonRequest, uuid: UUID) -> HttpResponse:
     vm = find_vm(request, uuid, "vms.delete")
-    disks = disks_of(vm)
-    form = DeleteForm(request.POST or None, vm=vm, disks=disks)
-    kept = [one for one in disks if not one.is_removable]
-
-    def params(form: Any) -> dict[str, Any]:
-        return {"disks": form.cleaned_data.get("disks", [])}
-
-    return dialog(request, vm, DeleteVm, form, "vms/_delete_dialog.html", params, kept=kept, seeds=seed_paths(vm))
+    disks, sees_storage = disks_of(vm), can(request.user, "storage.view")
+    form = DeleteForm(request.POST or None, vm=vm, disks=disks, sees_storage=sees_storage)
+    more: dict[str, Any] = {"sees_storage": sees_storage, "seeds": seed_paths(vm)}
+    more["kept"] = [one for one in disks if not one.is_removable]
+    return dialog(request, vm, DeleteVm, form, "vms/_delete_dialog.html", lambda form: {"disks": form.paths()}, **more)
 
 
 @require_http_methods(["GET", "POST"])
@@ -154,7 +151,7 @@ def rebuild(request: PersonRequest, uuid: UUID) -> HttpResponse:
 @permission_required("vms.view")
 def forget(request: PersonRequest, uuid: UUID) -> HttpResponse:
     vm = find_vm(request, uuid, "vms.delete")
-    form = DeleteForm(request.POST or None, vm=vm, disks=[])
+    form = TypedForm(request.POST or None, vm=vm)
     return dialog(request, vm, ForgetVm, form, "vms/_forget_dialog.html", lambda form: {})
 
 
