@@ -11,19 +11,29 @@ from pathlib import Path
 
 import pytest
 
+from tests import prepared
 from tests.boot.started import READY, ROOT, Started, listening_addresses, sessions
 
 pytestmark = pytest.mark.lab
 NAMES = ["console", "front", "redis", "watch", "web", "work"]
+PAGES_ONLY = {"DROVER_PROCESSES": "redis front web"}
 
 
 @pytest.fixture
-def drover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """Nothing was ever started there."""
     started = Started(tmp_path_factory.mktemp("up") / "var")
     try:
         yield started
     finally:
         started.stop()
+
+
+@pytest.fixture
+def drover(bare: Started) -> Started:
+    """Its database is there already, with nobody in it."""
+    prepared.prepare(bare.var)
+    return bare
 
 
 def leaders(drover: Started) -> list[int]:
@@ -37,29 +47,30 @@ def wait_until_gone(pids: list[int], within_s: float = 10) -> None:
         time.sleep(0.1)
 
 
-def test_first_and_second_start(drover: Started) -> None:
-    drover.start()
-    assert drover.names() == NAMES
-    assert drover.var.stat().st_mode & 0o077 == 0
-    assert drover.get("/healthz")[:2] == (200, "ok")
-    assert listening_addresses(sessions(leaders(drover))) == {f"127.0.0.1:{drover.port}"}
-    assert "admin" in drover.log
-    assert drover.log_in("admin", drover.password())
-    assert not drover.log_in("admin", "another password")
-    status, said = drover.run_to_end()
+def test_first_and_second_start(bare: Started) -> None:
+    bare.start()
+    assert bare.names() == NAMES
+    assert bare.var.stat().st_mode & 0o077 == 0
+    assert bare.get("/healthz")[:2] == (200, "ok")
+    assert listening_addresses(sessions(leaders(bare))) == {f"127.0.0.1:{bare.port}"}
+    assert "admin" in bare.log
+    assert bare.log_in("admin", bare.password())
+    assert not bare.log_in("admin", "another password")
+    status, said = bare.run_to_end()
     assert (status, "already runs" in said) == (2, True)
 
-    ours = leaders(drover)
-    assert drover.signal(signal.SIGINT) == 0
+    ours = leaders(bare)
+    assert bare.signal(signal.SIGINT) == 0
     assert sessions(ours) == []
-    assert "Traceback" not in drover.log
+    assert "Traceback" not in bare.log
 
-    drover.start()
-    assert "with the password" not in drover.log
-    assert "Installing" not in drover.log
+    bare.start()
+    assert "with the password" not in bare.log
+    assert "Installing" not in bare.log
 
 
 def test_static_files_may_be_kept_for_ever(drover: Started) -> None:
+    drover.extra = PAGES_ONLY
     drover.start()
     _status, page, _headers = drover.get("/login?next=/")
     sheet = page.partition('href="/static/')[2].partition('"')[0]
@@ -107,6 +118,7 @@ def test_it_ends_with_make(drover: Started) -> None:
 
 
 def test_pages_say_that_they_are_away(drover: Started) -> None:
+    drover.extra = PAGES_ONLY
     drover.start()
     keeper = drover.keeper("web")
     os.kill(keeper, signal.SIGSTOP)  # nobody starts it again
@@ -154,15 +166,16 @@ def test_https_with_its_own_certificate_elsewhere(drover: Started) -> None:
     assert (drover.var / "tls" / "key.pem").stat().st_mode & 0o077 == 0
 
 
-def test_a_taken_port_is_said_before_anything_is_made(drover: Started) -> None:
-    first = Started(drover.var.parent / "first")
+def test_a_taken_port_is_said_before_anything_is_made(bare: Started) -> None:
+    first = Started(bare.var.parent / "first", extra=PAGES_ONLY)
+    prepared.prepare(first.var)
     try:
         first.start()
-        drover.port = first.port
-        status, said = drover.run_to_end()
+        bare.port = first.port
+        status, said = bare.run_to_end()
         assert status == 2
-        assert f"Can't listen on 127.0.0.1:{drover.port}" in said
-        assert not (drover.var / "drover.sqlite3").exists()
+        assert f"Can't listen on 127.0.0.1:{bare.port}" in said
+        assert not (bare.var / "drover.sqlite3").exists()
     finally:
         first.stop()
 
@@ -174,7 +187,7 @@ def test_a_folder_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
 
 
 def test_chosen_processes_only(drover: Started) -> None:
-    drover.extra = {"DROVER_PROCESSES": "redis front web"}
+    drover.extra = PAGES_ONLY
     drover.start()
     assert drover.names() == ["front", "redis", "web"]
     drover.stop()
@@ -184,12 +197,10 @@ def test_chosen_processes_only(drover: Started) -> None:
     assert "wrok" in said
 
 
-def test_a_full_disk_is_said_before_anything_is_made(drover: Started) -> None:
-    drover.var.mkdir()
+def test_a_full_disk_is_said_before_anything_is_made(bare: Started) -> None:
+    bare.var.mkdir()
     script = 'mount -t tmpfs -o size=5m tmpfs "$DROVER_VAR" && scripts/up; ls -A "$DROVER_VAR"'
     argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
-    done = subprocess.run(
-        argv, cwd=ROOT, env=drover.environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run(argv, cwd=ROOT, env=bare.environment, capture_output=True, text=True, timeout=60, check=False)
     assert "The disk is full: only 5 MB are free" in done.stderr
     assert done.stdout == ""

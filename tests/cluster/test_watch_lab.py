@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests import prepared
 from tests.labkit import ROOT, Lab
 
 pytestmark = pytest.mark.lab
@@ -129,7 +130,7 @@ class Watched:
 def watched(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     watched = Watched(lab, tmp_path_factory.mktemp("watched"))
     watched.start_redis()
-    watched.manage("migrate", "-v0")
+    prepared.prepare(watched.var)
     code = "from django.conf import settings; from virt import ssh; print(ssh.ensure_key(settings.SSH_DIR))"
     public = watched.manage("shell", "-v0", "-c", code).strip().splitlines()[-1]
     for name in HOSTS:
