@@ -63,7 +63,9 @@ if url=$(scripts/postgres.sh start "$work/postgres"); then
 else
   failed=1
 fi
-run thorough "thorough" -n auto --dist worksteal || failed=1
+# the whole matrix of rights and every kind of page have just run there; what a database sees of odd input differs
+run thorough "thorough" -n auto --dist worksteal --ignore=tests/security/test_rights.py --ignore=tests/security/test_hostile_pages.py \
+  --ignore=tests/api || failed=1
 run processes "processes and not lab and not e2e" || failed=1
 # three at once, each with labs and a Drover of its own: most of their time is waiting. Files in the order in which they are
 # collected, for those that define pools come before those that find them.

@@ -108,4 +108,4 @@ class Cluster:
                 return
             if found["state"] not in {"queued", "running"} or time.monotonic() > until:
                 raise AssertionError(f"the migration does not move: {found}")
-            time.sleep(0.1)
+            time.sleep(0.25)

@@ -137,7 +137,7 @@ class Product:
     def wait_job(self, job: dict[str, Any] | int, within_s: float = 120) -> dict[str, Any]:
         """The job once it has ended, whatever its end."""
         job_id = job if isinstance(job, int) else job["id"]
-        until = time.monotonic() + within_s
+        until, pause = time.monotonic() + within_s, 0.05
         found: dict[str, Any] = {}
         while True:
             try:
@@ -149,7 +149,8 @@ class Product:
                 return found
             if time.monotonic() > until:
                 raise AssertionError(f"job {job_id} has not ended: {found}")
-            time.sleep(0.05)
+            time.sleep(pause)
+            pause = min(0.4, pause * 1.5)  # asking is work too, for the web process
 
     def done(self, job: dict[str, Any] | int, within_s: float = 120) -> dict[str, Any]:
         """The job, which must succeed."""

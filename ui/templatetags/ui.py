@@ -178,6 +178,23 @@ def copy(value: Any) -> SafeString:
     )
 
 
+@register.simple_tag
+def act_button(url: str, name: str, label: str, about: str, icon_only: bool = False) -> SafeString:
+    """A small button, inside a form, that posts to an address of its own and changes nothing on the page by itself."""
+    return format_html(
+        '<button class="btn btn-sm{}" formaction="{}" hx-post="{}" hx-swap="none" title="{}" aria-label="{}: {}">'
+        "{}{}</button>",
+        " btn-icon" if icon_only else "",
+        url,
+        url,
+        label,
+        label,
+        about,
+        _icon(name, ""),
+        "" if icon_only else label,
+    )
+
+
 @register.inclusion_tag("components/_by_hand.html")
 def by_hand(commands: Sequence[str]) -> dict[str, Any]:
     """ "The same by hand": commands to read and copy (law 7)."""
