@@ -18,7 +18,7 @@ class Cluster:
 
     product: Product
     lab: Lab
-    found: frozenset[str] = frozenset()  # files that lay on the shared pool before this product came
+    found: frozenset[str] = frozenset()  # files that lay on the shared pool before this test
 
     def host_id(self, name: str) -> int:
         return next(int(host["id"]) for host in self.product.api("GET", "/hosts/") if host["name"] == name)
