@@ -163,13 +163,14 @@ def delete(actor: User, person: User) -> None:
         text = ngettext("They own %(n)s VM: hand it over first.", "They own %(n)s VMs: hand them over first.", number)
         raise Denied(text % {"n": number})
     if has_record(person):
-        raise Denied(_("Jobs or consoles of theirs are still in the record, which must name them: deactivate them."))
+        why = _("Jobs, consoles or requests of theirs are in the record, which must name them: deactivate them.")
+        raise Denied(why)
     person.delete()
 
 
 def has_record(person: User) -> bool:
-    jobs, consoles = person.jobs, person.consolesession_set
-    return bool(jobs.exists() or consoles.exclude(used_at=None).exists())
+    consoles = person.consolesession_set.exclude(used_at=None)
+    return bool(person.jobs.exists() or consoles.exists() or person.requests.exists())
 
 
 def by_names(names: Iterable[str]) -> tuple[list[User], list[str]]:

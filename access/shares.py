@@ -29,7 +29,7 @@ def of(vm: Model) -> QuerySet[Grant]:
 
 @transaction.atomic
 def give(actor: User, vm: Model, to: User, way: str, until: datetime | None = None) -> Grant:
-    """What somebody has already is changed to this way and end. Raises Denied."""
+    """What somebody has already is changed to this way and end; what is the same stays as it is. Raises Denied."""
     if not can(actor, PERMISSION, vm):
         raise Denied(_("You may not share it."))
     if way not in WAYS:
@@ -44,6 +44,8 @@ def give(actor: User, vm: Model, to: User, way: str, until: datetime | None = No
     if there.count() >= MOST:
         raise Denied(_("It is shared with %(n)s people already: end one first.") % {"n": MOST})
     for old in Grant.objects.filter(on_vm=vm.pk, is_share=True, to_user=to):
+        if (old.role, old.until) == (way, until):
+            return old
         old.delete()
     return Grant.objects.create(to_user=to, role=way, on_vm_id=vm.pk, until=until, given_by=actor, is_share=True)
 

@@ -1,7 +1,7 @@
 """Requests for what is offered: asked for, decided, withdrawn, tried again. As on the pages; sizes in bytes."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -17,13 +17,14 @@ from api.forms import Invalid, cleaned
 from api.pages import Pieces
 from api.rights import require
 from api.schemas import In, Key, Problem
-from selfservice import asking, deciding, offers, terms
+from selfservice import asking, deciding, leases, offers, terms
 from selfservice.deciding import rows
-from selfservice.models import OfferVersion, Request, RequestEvent
+from selfservice.models import OfferVersion, Request, RequestEvent, Reservation
 from selfservice.request_forms import VALUE, ApproveForm, AskForm, RejectForm
 from selfservice.sizes import SIZES
 from selfservice.states import LASTING, RequestState
 from selfservice.steps import vms_of
+from vms.models import Vm
 
 router = Router(tags=["requests"])
 NOT_DONE = {403: Problem, 404: Problem, 409: Problem, 422: Problem}
@@ -127,6 +128,16 @@ class RequestDetailOut(RequestOut):
         return list(row.events.select_related("by"))
 
 
+class Wanted(Schema):
+    """Which requests; all of these together."""
+
+    state: str = ""
+    vm: UUID | None = Field(None, description="the one that this VM was made for")
+    lease: Literal["soon", "ended", "unused", "longer", "pinned"] | None = Field(
+        None, description="ends soon, has ended, suggested for return, more time asked for, pinned"
+    )
+
+
 class RequestIn(In):
     offer: Key
     version: Count
@@ -166,11 +177,26 @@ def one_of(caller: PersonRequest, pk: int, permission: str = "") -> Request:
 
 @router.get("/requests", response=list[RequestOut])
 @paginate(Pieces)
-def list_requests(request: PersonRequest, state: str = Query("")) -> QuerySet[Request]:
+def list_requests(request: PersonRequest, wanted: Query[Wanted]) -> QuerySet[Request]:
     """One's own, and those that one may read; newest first."""
     require(request, "selfservice.view")
     found = visible(request.user, rows())
-    return found.filter(state=state) if state in RequestState.values else found
+    if wanted.state in RequestState.values:
+        found = found.filter(state=wanted.state)
+    if wanted.vm is not None:
+        seen = visible(request.user, Vm.objects.filter(uuid=wanted.vm)).values("pk")
+        found = found.filter(pk__in=Reservation.objects.filter(vm__in=seen).values("request"))
+    if wanted.lease is not None:
+        found = leases.filtered(found, wanted.lease, timezone.now()).order_by("-id")
+    return found
+
+
+@router.get("/requests/undecided", response=list[RequestOut])
+@paginate(Pieces)
+def list_undecided(request: PersonRequest) -> QuerySet[Request]:
+    """New ones that the caller may decide: those that wait too long first, then the oldest."""
+    require(request, "selfservice.decide")
+    return deciding.undecided(request.user)
 
 
 @router.post("/requests", response={201: RequestDetailOut, **NOT_DONE})

@@ -171,6 +171,8 @@ def act_on_vm(request: PersonRequest, uuid: UUID, action: str, how: ActionIn | N
     if unknown := sorted(set(given) - {TAKES.get(action)}):
         raise Invalid({field: [_("This action does not take it.")] for field in unknown})
     word = {"force": True} if "silent_hosts" in given else {}
+    if word:
+        require(request, "hosts.view")
     return Status(202, enqueue(by_name(name)(vm, {**params, **given, **word}), user=request.user))
 
 

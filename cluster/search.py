@@ -17,6 +17,7 @@ from access.rules import Person, can, is_somebody, visible
 from cluster.context import address
 from hosts.models import Host, Network
 from jobs.discretion import tidy
+from jobs.filters import says
 from jobs.models import Job
 from selfservice import offers as available
 from selfservice.models import LabClass
@@ -115,7 +116,7 @@ def networks(user: Person, words: str) -> Iterator[Hit]:
 
 
 def jobs(user: Person, words: str) -> Iterator[Hit]:
-    match = Q(pk=int(words)) if words.isdecimal() and len(words) < 12 else Q(title__icontains=words)
+    match = Q(pk=int(words)) if words.isdecimal() and len(words) < 12 else says(user, words)
     rows = visible(user, Job.objects.filter(match)).only("title", "state", "created_at").order_by("-id")
     found = list(rows[:EACH])
     tidy(user, found)

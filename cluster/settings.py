@@ -306,6 +306,7 @@ LOCAL_HOST = env_bool("DROVER_LOCAL_HOST", default=True)
 JOBS_KEEP_DAYS = env_int("DROVER_JOBS_KEEP_DAYS", 365)
 AUDIT_KEEP_DAYS = env_int("DROVER_AUDIT_KEEP_DAYS", 3 * 365)
 ESCALATE_HOURS = env_int("DROVER_ESCALATE_HOURS", 24)  # a request that nobody has answered by then is marked
+GIVE_UP_HOURS = env_int("DROVER_GIVE_UP_HOURS", 168)  # a build that failed and that nobody has tried again by then
 LEASE_WARN_DAYS = sorted(set(env_numbers("DROVER_LEASE_WARN_DAYS", "7,1")), reverse=True)  # before the end
 LEASE_GRACE_DAYS = env_number("DROVER_LEASE_GRACE_DAYS", 7)  # from the end until it is archived
 LEASE_ARCHIVE_DAYS = env_number("DROVER_LEASE_ARCHIVE_DAYS", 30)  # from then until it is deleted

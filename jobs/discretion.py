@@ -4,12 +4,14 @@ Rows are changed in memory only, before they are shown. The room of hosts regist
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from django.utils.translation import gettext as _
 
 from access.rules import Person, can
-from jobs.errors import Text
+from jobs.errors import Refused, Text
 from jobs.models import Job, JobLine
 
 PLACES = ("host", "hosts", "source", "destination", "source_name", "pool", "silent_hosts", "traffic", "tls_name")
@@ -48,6 +50,26 @@ def _without(text: str, pattern: re.Pattern[str] | None) -> str:
     return pattern.sub(_("a host"), text) if pattern else text
 
 
+def _tidied(value: Any, pattern: re.Pattern[str] | None) -> Any:
+    """The same of JSON: places are left out at every depth, texts are without them."""
+    if isinstance(value, dict):
+        return {key: _tidied(one, pattern) for key, one in value.items() if key not in PLACES}
+    if isinstance(value, list):
+        return [_tidied(one, pattern) for one in value]
+    return _without(value, pattern) if isinstance(value, str) else value
+
+
+@contextmanager
+def refusals(user: Person | None) -> Iterator[None]:
+    """A refusal as this person may read it."""
+    try:
+        yield
+    except Refused as refused:
+        if user is None or sees_all(user):
+            raise
+        raise Refused(shown(user, refused.message), field=refused.field) from refused
+
+
 def tidy(user: Person, jobs: Iterable[Job]) -> None:
     """Before they are shown to this person."""
     rows = [job for job in jobs if KEPT not in job.__dict__]
@@ -59,7 +81,7 @@ def tidy(user: Person, jobs: Iterable[Job]) -> None:
         for name in {"title", "error", "step"} - there:
             setattr(job, name, _without(getattr(job, name), pattern))
         for name in {"params", "result"} - there:
-            setattr(job, name, {key: value for key, value in getattr(job, name).items() if key not in PLACES})
+            setattr(job, name, _tidied(getattr(job, name), pattern))
         for name, nothing in (("commands", []), ("technical", ""), ("detail", {})):
             if name not in there:
                 setattr(job, name, nothing)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from access.models import User
 from access.rules import Person, can, everywhere, is_somebody
-from jobs import guards, limits, record
+from jobs import discretion, guards, limits, record
 from jobs.errors import Refused
 from jobs.models import Job, JobLine
 from jobs.operations import Operation, by_name
@@ -25,7 +25,7 @@ def enqueue(operation: Operation, *, user: User | None, parent: Job | None = Non
 
     Touches no host and returns at once. `user` None is the system itself.
     """
-    with record.refusals(operation, user):
+    with discretion.refusals(user), record.refusals(operation, user):
         _check_right(operation, user)
         operation.refuse()
         with transaction.atomic():
@@ -75,8 +75,9 @@ def may_cancel(user: Person, job: Job) -> bool:
         kind = by_name(job.operation)
     except Refused:  # an operation of another version
         return everywhere(user, "access.manage")
-    if everywhere(user, kind.permission) or not can(user, kind.permission):
-        return everywhere(user, kind.permission)
+    needed = kind.cancel_permission(job.params)
+    if everywhere(user, needed) or not can(user, needed):
+        return everywhere(user, needed)
     target = kind.find(user, job.target_key) if job.target_key else None
     return target is not None and kind.allowed_to(user, target)
 

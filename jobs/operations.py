@@ -71,6 +71,11 @@ class Operation:
     def key_field(cls) -> str:
         return "uuid" if cls.target_kind == "vm" else "pk"
 
+    @classmethod
+    def cancel_permission(cls, params: dict[str, Any]) -> str:
+        """What one needs to stop somebody else's job of this kind with these parameters."""
+        return cls.permission
+
     def key(self) -> str:
         return "" if self.target is None else str(getattr(self.target, self.key_field()))
 

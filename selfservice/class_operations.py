@@ -21,7 +21,7 @@ from jobs.operations import Lock, Operation, register
 from jobs.run import Run
 from jobs.states import ACTIVE
 from notices.tell import tell
-from selfservice import deciding, leases
+from selfservice import deciding, leases, terms
 from selfservice.models import LabClass, Request
 from selfservice.operations import BuildRequest
 from selfservice.states import BUSY, LASTING, RequestState, Step
@@ -167,6 +167,8 @@ class GiveClassUntil(LeasesOfClass):
     def refuse(self) -> None:
         if self.until() <= timezone.now():
             raise Refused(_("This has passed already."), field="until")
+        if self.until() > timezone.now() + terms.days(terms.MOST_DAYS):
+            raise Refused(_("That is too far away."), field="until")
 
     def run(self, run: Run) -> dict[str, Any] | None:
         by, until, now = run.job.user, self.until(), timezone.now()

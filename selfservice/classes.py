@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy
 from access.groups import put_in
 from access.models import Group, User
 from access.people import Denied, by_names
-from access.rules import can, visible
+from access.rules import can, everywhere, visible
 from audit import actions
 from audit.entries import record
 from jobs.engine import enqueue
@@ -29,7 +29,7 @@ from selfservice import first_boot, offers, quotas, terms
 from selfservice.class_operations import START, MakeClass, busy
 from selfservice.lease_notices import shown
 from selfservice.measures import Amount
-from selfservice.models import LabClass, Offer, OfferVersion, Request, Reservation, Seat
+from selfservice.models import Approval, LabClass, Offer, OfferVersion, Request, RequestEvent, Reservation, Seat
 from selfservice.sizes import SIZES, check_sizes
 from selfservice.states import RequestState, Step
 from selfservice.steps import change, locked, note
@@ -176,10 +176,18 @@ def check(by: User, group: Group, wish: Wish) -> list[str]:
     if len(wish.people) > MOST_SEATS:
         raise Refused(_("At most %(n)s people in one class.") % {"n": MOST_SEATS}, field="people")
     check_sizes(version, {"count": 1, **wish.sizes})
+    check_own_seat(by, group, wish)
     check_until(by, group, version, wish.until)
     found = names_of(wish.pattern, wish.name, wish.people)
     _check_free(found)
     return found
+
+
+def check_own_seat(by: User, group: Group, wish: Wish) -> None:
+    """Nobody approves their own request by a class: what somebody has to decide is decided by somebody else."""
+    if by not in wish.people or everywhere(by, "vms.create") or wish.version.approval != Approval.ALWAYS:
+        return
+    raise Refused(_("You are in it yourself, and of this offer somebody else decides who gets one."), field="people")
 
 
 def check_until(by: User, group: Group, version: OfferVersion, until: datetime | None) -> None:
@@ -189,6 +197,8 @@ def check_until(by: User, group: Group, version: OfferVersion, until: datetime |
         return
     if until <= now:
         raise Refused(_("This has passed already."), field="until")
+    if until > now + terms.days(terms.MOST_DAYS):
+        raise Refused(_("That is too far away."), field="until")
     if version.most_lease_days is not None and not can(by, "selfservice.decide", group):
         most = now + terms.days(version.most_lease_days)
         if until > most:
@@ -274,6 +284,7 @@ class Place:
     may_console: bool = False
     has_start: bool = False
     picture: screens.Picture | None = None
+    why: str = ""  # it could not be made
 
     @property
     def is_coming(self) -> bool:
@@ -301,12 +312,19 @@ def places(user: User, seats: QuerySet[Seat]) -> list[Place]:
     alive = [vm.uuid for vm in seen.values() if vm.is_alive and can(user, "vms.console", vm)]
     pictures = screens.stamps(alive)
     with_start = set(Snapshot.objects.filter(vm__in=seen.values(), name=START).values_list("vm", flat=True))
+    reasons = _reasons([row.request_id for row in rows if row.request.state == S.FAILED])
     found = []
     for row in rows:
         vm = seen.get(row.request_id)
         more = {} if vm is None else _more(user, vm, pictures, with_start)
-        found.append(Place(row, row.request, vm, **more))
+        found.append(Place(row, row.request, vm, why=reasons.get(row.request_id, ""), **more))
     return found
+
+
+def _reasons(requests: list[int]) -> dict[int, str]:
+    """Why each of these failed last."""
+    steps = RequestEvent.objects.filter(request__in=requests, step=Step.FAILED).order_by("pk")
+    return dict(steps.values_list("request", "why")) if requests else {}
 
 
 def _more(user: User, vm: Vm, pictures: dict[str, screens.Picture], with_start: set[int]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -15,7 +15,7 @@ from access.rules import can, everywhere, visible
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from selfservice import naming, quotas, terms
-from selfservice.models import Request
+from selfservice.models import Request, RequestEvent
 from selfservice.operations import BuildRequest
 from selfservice.sizes import SIZES, check_sizes, reserve
 from selfservice.states import RequestState, Step
@@ -65,6 +65,8 @@ def approve(request: Request, by: User, *, why: str = "", changes: dict[str, Any
     """Let it be built; with changes of its sizes it is reserved anew, so that what is reserved is what is built."""
     check_decider(by, request)
     row = held(request, S.PENDING)
+    if not row.asker.is_active:
+        raise Refused(_("%(who)s is deactivated: nobody could use it.") % {"who": row.asker})
     new = {name: value for name, value in (changes or {}).items() if getattr(row, name) != value}
     if new:
         _apply(row, new, by)
@@ -152,14 +154,28 @@ def give_up(request: Request, by: User) -> Request:
 
 
 @transaction.atomic
-def end_failed(request: Request, by: User | None) -> Request:
+def end_failed(request: Request, by: User | None, why: Text = "") -> Request:
     """The same for who has asked for the right already."""
     row = held(request, S.FAILED)
     has_some = made(row).exists()
     to, more = (S.READY, terms.begin(row, timezone.now())) if has_some else (S.WITHDRAWN, {})
-    row = change(row, to, Step.GIVEN_UP, by=by, **more)
+    row = change(row, to, Step.GIVEN_UP, by=by, why=why, **more)
     quotas.release(_("given up"), request=row)
     return row
+
+
+def give_up_old() -> int:
+    """What failed and nobody has tried again for long holds no quota for ever, and what was made has a lease."""
+    before = timezone.now() - timedelta(hours=settings.GIVE_UP_HOURS)
+    last = RequestEvent.objects.filter(request=OuterRef("pk")).order_by("-pk").values("at")[:1]
+    failed = Request.objects.filter(state=S.FAILED).annotate(last=Subquery(last)).filter(last__lt=before)
+    rows = list(failed.order_by("pk"))
+    for row in rows:
+        try:
+            end_failed(row, None, _("Nobody has tried again for %(n)s hours.") % {"n": settings.GIVE_UP_HOURS})
+        except Refused:  # somebody was quicker
+            continue
+    return len(rows)
 
 
 def escalate() -> int:

@@ -5,7 +5,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy
 
-from selfservice.request_forms import MOST_DAYS, MOST_REASON
+from selfservice.request_forms import MOST_REASON
+from selfservice.terms import MOST_DAYS
 
 
 def why_field(label: Any, hint: Any = "", *, required: bool = True) -> forms.CharField:

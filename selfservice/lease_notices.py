@@ -22,7 +22,7 @@ def _tell(row: Request, what: str, title: str, *lines: str, people: Sequence[Use
     """Once for each stage of a lease, however often a step is repeated."""
     stage = row.until.timestamp() if row.until else row.pk
     key = f"lease-{row.pk}-{what}-{row.state}-{stage:.0f}"
-    tell("lease", people or [row.asker], title=title, lines=lines, url=row.get_absolute_url(), key=key)
+    tell("lease", people or telling.holders(row), title=title, lines=lines, url=row.get_absolute_url(), key=key)
 
 
 def warned(row: Request) -> None:
@@ -81,6 +81,13 @@ def unused(row: Request, days: float) -> None:
     why = _("For %(n)g days nobody had a console open, and nothing was computed or sent.") % {"n": days}
     at = row.unused_at.timestamp() if row.unused_at else 0
     _tell(row, f"unused-{at:.0f}", title, why, _("If it is not, give it back: others can use the room."))
+
+
+def handed(row: Request) -> None:
+    """To who has its VMs from now on."""
+    at = timezone.now().timestamp()
+    ends = [_("It ends on %(when)s.") % {"when": shown(row.until)}] if row.until else []
+    _tell(row, f"handed-{at:.0f}", _("%(what)s is yours now") % {"what": row.pattern}, *ends)
 
 
 def extended(row: Request) -> None:

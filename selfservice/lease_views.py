@@ -3,17 +3,19 @@
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from access.models import User
-from access.rules import PersonRequest, everywhere, find, permission_required
+from access.rules import PersonRequest, everywhere, find, permission_required, visible
 from jobs.errors import Refused
 from selfservice import deciding, leases, terms
 from selfservice.lease_forms import GrantForm, LongerForm, PinForm
@@ -24,6 +26,7 @@ from selfservice.steps import vms_of
 from ui.forms import TypedForm, add_refusal, posted
 from ui.htmx import done_response, note_response, render_dialog
 from ui.text import Text
+from vms.models import Vm
 
 TEMPLATE = "selfservice/_lease_dialog.html"
 
@@ -57,6 +60,19 @@ def facts(user: User, found: Request, now: datetime) -> dict[str, Any]:
 
 def _find(request: PersonRequest, pk: int) -> Request:
     return find(request.user, deciding.rows().select_related("job"), pk=pk)
+
+
+@require_GET
+@permission_required("vms.view")
+def of_vm(request: PersonRequest, uuid: UUID) -> HttpResponse:
+    """The lease of the request that a VM was made for, for the VM's page: nothing if there is none that one may see."""
+    vm = find(request.user, Vm.objects.only("pk", "uuid"), uuid=uuid)
+    rows = deciding.rows().select_related("job").filter(reservations__vm=vm, state__in=LASTING)
+    found = visible(request.user, rows).first()
+    if found is None:
+        return HttpResponse("")
+    context = {"wish": found, "vm": vm, **facts(request.user, found, timezone.now())}
+    return render(request, "selfservice/_lease_of_vm.html", context)
 
 
 def _check(allowed: bool) -> None:

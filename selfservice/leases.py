@@ -211,6 +211,8 @@ def ask_longer(request: Request, by: User, number: int, why: str, *, now: dateti
     row = held(request)
     if row.until is None:
         raise Refused(_("It has no end."))
+    if row.longer_at is not None:
+        raise Refused(_("More time is asked for already: somebody decides about it."))
     if not why.strip():
         raise Refused(_("Say why: somebody has to decide about it."), field="why")
     words = _("%(n)s days more: %(why)s") % {"n": number, "why": why}
@@ -340,6 +342,8 @@ def give_back(request: Request, by: User, why: str = "", *, now: datetime) -> Re
     """Its VMs are deleted with their disks, at once. This can't be undone."""
     if not may_return(by, request):
         raise PermissionDenied
+    if not everywhere(by, "vms.delete") and vms_of(request).exclude(owner=request.asker).exists():
+        raise Refused(_("Not all of its VMs are yours any more: an operator can delete them."))
     return take_back(request, by, why, now=now)
 
 

@@ -12,7 +12,7 @@ from jobs.errors import Refused
 from selfservice import first_boot, pictures
 from selfservice.models import Approval, Offer, OfferVersion
 from selfservice.offers import VERSION_COLUMNS
-from selfservice.request_forms import MOST_DAYS
+from selfservice.terms import MOST_DAYS
 from storage.models import Image
 from ui.forms import LongSelect, number_in
 from virt import names

@@ -7,10 +7,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from jobs import discretion
 from jobs.errors import Failed, Refused, Text
 from jobs.models import Job
 from jobs.operations import Operation, register
 from jobs.run import Run
+from jobs.states import State
 from selfservice import building, quotas, terms
 from selfservice.models import Request
 from selfservice.states import BUSY, RequestState, Step
@@ -92,4 +94,10 @@ class BuildRequest(Operation):
             return str(run.job.result.get("why") or _("Drover made a mistake. An administrator can see which."))
         missing = row.reservations.filter(released_at=None).count()
         words = ngettext("%(n)s of %(all)s VMs could not be made.", "%(n)s of %(all)s VMs could not be made.", missing)
-        return words % {"n": missing, "all": row.count} if row.count > 1 else _("The VM could not be made.")
+        text = words % {"n": missing, "all": row.count} if row.count > 1 else _("The VM could not be made.")
+        return " ".join([text, *self.first_reason(run, row)])
+
+    def first_reason(self, run: Run, row: Request) -> list[str]:
+        """What the first part that failed says, without what the asker does not see of the cluster."""
+        parts = Job.objects.filter(parent=run.job, state=State.FAILED).exclude(error="").order_by("pk")
+        return [discretion.shown(row.asker, part.error) for part in parts.only("error")[:1]]

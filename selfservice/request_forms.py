@@ -10,11 +10,12 @@ from access.models import Group, User
 from selfservice.first_boot import CHOICE, MOST_NUMBER, MOST_TEXT, NUMBER, YES, Field
 from selfservice.models import OfferVersion, Request
 from selfservice.sizes import SIZES
+from selfservice.terms import MOST_DAYS
 from ui import text
 from vms.forms import SizeField
 
 VALUE = "value-"
-MOST_REASON, MOST_DAYS = 2000, 3650
+MOST_REASON = 2000
 PIECES = {"vcpus": gettext_lazy("vCPUs"), "memory_bytes": gettext_lazy("Memory"), "disk_bytes": gettext_lazy("Disk")}
 CHECKS = forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"})
 

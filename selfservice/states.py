@@ -76,3 +76,4 @@ class Step(models.TextChoices):
     RETURNED = "returned", _("given back")
     UNUSED = "unused", _("nobody uses it")
     KEPT = "kept", _("still needed")
+    HANDED = "handed", _("handed over")

@@ -9,6 +9,7 @@ from selfservice import deciding, leases, unused
 @shared_task(name="selfservice.escalate")
 def escalate() -> None:
     deciding.escalate()
+    deciding.give_up_old()
 
 
 @shared_task(name="selfservice.leases")

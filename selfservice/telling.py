@@ -27,11 +27,26 @@ MOST_LINES = 10
 def of_step(row: Request, step: Step, by: User | None, why: str) -> None:
     """Called with every step of a request (selfservice.steps), in its transaction."""
     if step in OF_CLASS and Seat.objects.filter(request=row).exists():
+        if step == Step.FAILED:
+            _trouble(row, why)
         return  # nobody asked for it: who made the class is told
     if step in TOLD:
         TOLD[step](row, by, why)
     if step in SETTLES:
         settled([*deciders(row)], _key(row, Step.ASKED), late_key(row))
+
+
+def administrators() -> list[User]:
+    return list(User.objects.filter(Q(role=Role.ADMINISTRATOR) | Q(is_superuser=True), is_active=True))
+
+
+def holders(row: Request) -> list[User]:
+    """Who has to hear of what becomes of its VMs: who asked for it; after they have left, their group's managers; else
+    the administrators."""
+    if row.asker.is_active:
+        return [row.asker]
+    managers = User.objects.filter(memberships__group=row.group, memberships__is_manager=True, is_active=True)
+    return (list(managers) if row.group_id else []) or administrators()
 
 
 def deciders(row: Request) -> list[User]:
@@ -93,8 +108,8 @@ def _rejected(row: Request, by: User | None, why: str) -> None:
 
 
 def _given_up(row: Request, by: User | None, why: str) -> None:
-    if by is not None and by.pk != row.asker_id:
-        title = _("%(who)s has given up building %(name)s") % {"who": by, "name": row.pattern}
+    if by is None or by.pk != row.asker_id:
+        title = _("%(who)s has given up building %(name)s") % {"who": by or "Drover", "name": row.pattern}
         _tell_asker(row, title, None, why)
 
 
@@ -115,11 +130,17 @@ def _failed(row: Request, by: User | None, why: str) -> None:
     title = _("%(name)s could not be built") % {"name": row.pattern}
     kept = _("It stays reserved for you. Try again, or wait: the administrators know of it.")
     tell("request", [row.asker], title=title, lines=[why, kept], url=_url(row))
-    admins = User.objects.filter(Q(role=Role.ADMINISTRATOR) | Q(is_superuser=True), is_active=True)
+    _trouble(row, why)
+
+
+def _trouble(row: Request, why: str) -> None:
+    """Administrators hear of every build that failed, with all that is known about it."""
     words = {"what": row.pattern, "who": row.asker, "n": row.pk}
     title = _("Building %(what)s for %(who)s failed (request %(n)s)") % words
     lines = [why, *_reasons(row.job)]
-    tell("trouble", admins, title=title, lines=lines, url=row.job.get_absolute_url() if row.job else _url(row))
+    tell(
+        "trouble", administrators(), title=title, lines=lines, url=row.job.get_absolute_url() if row.job else _url(row)
+    )
 
 
 def _reasons(job: Job | None) -> list[str]:

@@ -13,6 +13,7 @@ from django.conf import settings
 from selfservice.models import Request
 from selfservice.states import ENDED, LEASED, RequestState
 
+MOST_DAYS = 3650  # of a lease, and of what is given at once
 S = RequestState
 
 

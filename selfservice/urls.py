@@ -19,6 +19,7 @@ urlpatterns = [
     path("requests/all", request_views.others, name="all_requests"),
     path("requests/inbox", request_views.inbox, name="inbox"),
     path("requests/decide", request_views.decide, name="decide"),
+    path("requests/of-vm/<uuid:uuid>", lease_views.of_vm, name="of_vm"),
     path("requests/<int:pk>/", request_views.detail, name="request"),
     path("requests/<int:pk>/approve", request_views.approve, name="approve"),
     path("requests/<int:pk>/reject", request_views.reject, name="reject"),

@@ -145,7 +145,7 @@ def _last_job(vm: Vm, user: User) -> list[Trouble]:
         return [Trouble("warning", _("It did not shut down"), job.error, [more, off], job)]
     if job.operation == "vms.start" and vm.state in STARTABLE and result.get("silent_hosts"):
         ways = [Way(_("Try again"), reverse("vms:act", args=[vm.uuid, "start"]), is_dialog=False, is_post=True)]
-        if silent_hosts(vm):
+        if silent_hosts(vm) and can(user, "hosts.view"):
             ways.append(Way(_("Start anyway…"), reverse("vms:start_anyway", args=[vm.uuid]), is_danger=True))
         return [Trouble("warning", _("Not started, to be safe"), job.error, ways, job)]
     return []

@@ -6,6 +6,7 @@ Source: RFC 6143 (7.1 to 7.5) and the RFB community specification (messages 150,
 VERSION, SECURITY, CHALLENGE, INIT, TALK = "version", "security", "challenge", "init", "talk"
 NO_PASSWORD, PASSWORD = 1, 2
 MOST_BYTES = 1024 * 1024
+LONGEST_HEAD = 9  # so much of a message says how long it is
 
 
 class NotRfb(ValueError):
@@ -21,20 +22,20 @@ class ViewOnly:
 
     def feed(self, data: bytes) -> bytes:
         """Raises NotRfb."""
-        self._rest += data
-        allowed = b""
-        while (size := self._size()) and len(self._rest) >= size:
-            message, self._rest = self._rest[:size], self._rest[size:]
-            allowed += self._allowed(message)
+        data, at, allowed = self._rest + data, 0, []
+        while (size := self._size(data[at : at + LONGEST_HEAD])) and len(data) >= at + size:
+            allowed.append(self._allowed(data[at : at + size]))
+            at += size
+        self._rest = data[at:]
         if len(self._rest) > MOST_BYTES:
             raise NotRfb("a message that is too long")
-        return allowed
+        return b"".join(allowed)
 
-    def _size(self) -> int:
-        """Of the next message; 0 as long as that can't be told."""
+    def _size(self, head: bytes) -> int:
+        """Of the next message, by its first bytes; 0 as long as that can't be told."""
         if self._phase != TALK:
             return {VERSION: 12, SECURITY: 1, CHALLENGE: 16, INIT: 1}[self._phase]
-        return _message_size(self._rest)
+        return _message_size(head)
 
     def _allowed(self, message: bytes) -> bytes:
         if self._phase == TALK:

@@ -8,6 +8,7 @@ from access.models import User
 from jobs import work
 from jobs.engine import cancel
 from jobs.models import Job, JobLock
+from jobs.run import Run
 from jobs.states import State
 from selfservice import building, deciding, quotas
 from selfservice.models import Request, Reservation
@@ -104,6 +105,20 @@ def test_what_is_there_counts_by_itself(admin: User, lab_user: User, offer: Any)
     drop_row(first)
     request.refresh_from_db()
     assert (request.state, request.events.last().step) == (RequestState.DELETED, Step.DELETED)  # type: ignore[union-attr]
+
+
+def test_the_reason_is_told_without_places(admin: User, lab_user: User, offer: Any, host: Any) -> None:
+    """What the part says, to who does not see the cluster without the host's name."""
+    request = ask(lab_user, offer, disk_bytes=8 * MIB)
+    job = deciding.approve(request, admin).job
+    assert job is not None
+    work.run(job.pk)
+    part = Job.objects.get(parent=job)
+    part.state, part.error = State.FAILED, f"{host.name} has no room in its pool."
+    part.save()
+    job.refresh_from_db()
+    said = BuildRequest(request).why(Run(job), request)
+    assert said == "The VM could not be made. a host has no room in its pool."
 
 
 def test_no_room(admin: User, lab_user: User, offer: Any, host: Any) -> None:

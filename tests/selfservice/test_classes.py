@@ -1,6 +1,6 @@
 """Classes: who may, the roster, names, all or nothing, making, what is done to all, the pages and the API."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -136,6 +136,20 @@ def test_names_that_can_not_be(
     with pytest.raises(Refused, match=why) as refused:
         classes.make(teacher, group, wish_of(offer, pupils, pattern=pattern))
     assert refused.value.field == "pattern"
+
+
+def test_nobody_makes_a_class_for_themselves(teacher: User, group: Group, offer: Offer, admin: User) -> None:
+    """Of an offer about which somebody decides; the group's other managers may."""
+    with pytest.raises(Refused, match="somebody else decides"):
+        classes.make(teacher, group, wish_of(offer, [teacher]))
+    classes.make(admin, group, wish_of(offer, [teacher]))
+
+
+def test_an_end_beyond_all_calendars(teacher: User, pupils: list[User], group: Group, admin: User) -> None:
+    endless = make_offer(admin, name="Endless", pool=make_place(), most_lease_days=None)
+    for until in (timezone.now() + timedelta(days=4000), datetime.max.replace(tzinfo=UTC)):
+        with pytest.raises(Refused, match="too far away"):
+            classes.make(teacher, group, wish_of(endless, pupils, until=until))
 
 
 def test_names_by_number(pupils: list[User]) -> None:

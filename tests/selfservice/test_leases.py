@@ -208,6 +208,8 @@ def test_up_to_the_most_by_itself_beyond_by_approval(leased: Request, lab_user: 
     with pytest.raises(Refused, match="Say why"):
         leases.ask_longer(leased, lab_user, 30, " ", now=NOW)
     leases.ask_longer(leased, lab_user, 30, "my thesis", now=NOW)
+    with pytest.raises(Refused, match="asked for already"):
+        leases.ask_longer(leased, lab_user, 31, "my thesis", now=NOW)
     assert [list(leases.undecided(user)) for user in (petra, admin, lab_user)] == [[leased], [leased], []]
     asked = Notice.objects.filter(kind="inbox", title="lena asks for 30 days more for web")
     assert {one.user for one in asked.filter(read_at=None)} == {petra, admin}

@@ -247,6 +247,13 @@ class TestViewOnly:
         with pytest.raises(NotRfb):
             ViewOnly().feed(rubbish)
 
+    def test_very_many_small_ones_are_no_work(self) -> None:
+        """A mebibyte of empty lists of encodings: gone through once, not copied for each."""
+        view, small = ViewOnly(), b"\2\0\0\0"
+        view.feed(HELLO)
+        assert view.feed(small * 200_000 + b"\4") == small * 200_000
+        assert view.feed(b"\1\0\0\0\0\0\x61" + small) == small, "a key in two pieces goes nowhere"
+
     def test_giants_end_it(self) -> None:
         with pytest.raises(NotRfb):
             ViewOnly().feed(HELLO + struct.pack(">B3xi", 6, 2**31 - 1))

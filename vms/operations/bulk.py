@@ -44,6 +44,14 @@ class BulkVms(Operation):
         """Each part asks for its own right, on its own VM."""
         return can(user, cls.permission)
 
+    @classmethod
+    def cancel_permission(cls, params: dict[str, Any]) -> str:
+        """To stop it is to change those VMs."""
+        try:
+            return by_name(str(params.get("verb"))).permission
+        except Refused:
+            return "vms.change"
+
     def title(self) -> str:
         kind, number = by_name(str(self.params.get("verb"))), len(self.params.get("vms") or ())
         return _("%(verb)s %(n)s VMs") % {"verb": kind.verb, "n": number}

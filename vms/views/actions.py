@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -160,6 +161,8 @@ def forget(request: PersonRequest, uuid: UUID) -> HttpResponse:
 def start_anyway(request: PersonRequest, uuid: UUID) -> HttpResponse:
     """Law 4's explicit word: every host that can't be asked is named and confirmed."""
     vm = find_vm(request, uuid, "vms.power")
+    if not can(request.user, "hosts.view"):  # nobody gives their word for what they can't look at
+        raise PermissionDenied
     silent = silent_hosts(vm)
     form = StartAnywayForm(request.POST or None, vm=vm, silent=silent)
 
