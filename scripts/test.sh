@@ -67,8 +67,8 @@ fi
 run thorough "thorough" -n auto --dist worksteal --ignore=tests/security/test_rights.py --ignore=tests/security/test_hostile_pages.py \
   --ignore=tests/api || failed=1
 run processes "processes and not lab and not e2e" || failed=1
-# three at once, each with labs and a Drover of its own: most of their time is waiting. Files in the order in which they are
-# collected, for those that define pools come before those that find them.
+# three at once, each with labs and a Drover of its own: much of their time is waiting. Files in the order in which they are
+# collected: the longest first (tests/conftest.py).
 run lab "lab" -n 3 --dist loadfile --no-loadscope-reorder | tee "$work/lab.log"
 [ "${PIPESTATUS[0]}" = 0 ] || once_more || failed=1
 say "make test took $SECONDS s

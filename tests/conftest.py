@@ -26,7 +26,21 @@ from virt import ssh
 
 hypothesis.settings.register_profile("drover", deadline=None)  # a busy machine is no defect
 hypothesis.settings.load_profile("drover")
+# Of the lab: they begin first, so that none is left to one worker at the end while the others have nothing to do.
+LONG = (
+    "tests/e2e/test_debian.py",
+    "tests/faults/test_migration.py",
+    "tests/vms/test_migration_options_lab.py",
+    "tests/faults/test_torn.py",
+    "tests/cluster/test_watch_lab.py",
+    "tests/e2e/test_class.py",
+)
 VM_HOSTS = ("vmhost1", "vmhost2", "vmhost3")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.location[0], len(LONG)))
 
 
 @pytest.fixture(autouse=True, scope="session")

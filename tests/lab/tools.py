@@ -41,7 +41,7 @@ def eventually(check: Callable[[], object], timeout_s: float, what: str) -> None
     end = time.monotonic() + timeout_s
     while not check():
         assert time.monotonic() < end, f"{what}: not within {timeout_s} s"
-        time.sleep(0.1)
+        time.sleep(0.4)  # most of these ask a host by SSH, which is work
 
 
 def seed_iso(files: dict[str, str]) -> bytes:

@@ -119,8 +119,10 @@ class DeleteVm(VmOperation):
             with connect(holder.target) as conn:
                 guests.undefine(conn, self.uuid)
         run.progress(60, _("Removing its disks"))
-        removed = remove_volumes(run, host, list(paths))
-        drop_row(self.target)
+        try:
+            removed = remove_volumes(run, host, list(paths))
+        finally:  # no host holds it any more, whatever became of its disks; a failed job names those that stay
+            drop_row(self.target)
         return {"removed": removed}
 
     def holders(self) -> list[Host]:
