@@ -1,9 +1,11 @@
 """Figures and times as people read them: GiB, "14 s ago", and a dash for what nobody has observed."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 Text = str | Promise
@@ -21,6 +23,16 @@ def number(value: float) -> str:
     """Three significant figures at most, no zeros at the end: 4, 1.2, 11.8, 318."""
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@lru_cache(maxsize=1000)
+def _in(language: str, words: str) -> str:
+    return _(words)
+
+
+def often(words: str) -> str:
+    """gettext for words that are asked for hundreds of times a page: looked up once in each language."""
+    return _in(get_language() or "", words)
 
 
 def size(value: float | None) -> str:

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from hosts.models import Host, NetworkOnHost
 from hosts.operations.reach import takes_part
 from jobs.errors import Text
 from storage.models import PoolOnHost
+from ui.text import often as _
 from vms.encrypted import why_no_tls
 from vms.models import Vm
 from vms.snapshots import in_the_way

@@ -1,11 +1,11 @@
 """What is known of encrypted migration between two hosts before they are asked. Database only."""
 
 from django.utils.timezone import localtime
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hosts.models import Host
 from jobs.errors import Refused
+from ui.text import often as _
 
 CURE = gettext_lazy("“Set up encrypted migration” on the Hosts page makes certificates for all hosts.")
 
