@@ -39,8 +39,10 @@ def run(names: list[str], scene: Scene) -> list[Result]:
     for name in names:
         sys.stderr.write(f"{name}:\n")
         began = time.monotonic()
-        results += row(name)(scene)
-        sys.stderr.write(f"  ({time.monotonic() - began:.0f} s)\n")
+        found = row(name)(scene)
+        results += found
+        said = "".join(f"  {one.what}: {one.measured} ({one.target})\n" for one in found)  # should a later row fail
+        sys.stderr.write(f"{said}  ({time.monotonic() - began:.0f} s)\n")
     return results
 
 

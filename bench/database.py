@@ -19,6 +19,8 @@ def set_up(folder: Path) -> None:
 
     os.environ["DROVER_VAR"] = str(folder)
     os.environ["DJANGO_SETTINGS_MODULE"] = "cluster.settings"
+    # the browser's driver keeps a loop in this thread, in which nothing of Django's runs
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     for name in ("DATABASE_URL", "REDIS_URL", "DROVER_DEBUG"):
         os.environ.pop(name, None)
     folder.mkdir(parents=True, exist_ok=True)

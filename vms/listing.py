@@ -22,7 +22,7 @@ from storage.models import Image
 from vms.models import Tag, Vm
 from vms.states import VmState
 
-PAGE_SIZE = 30
+PAGE_SIZE = 20
 SUGGESTIONS = 20
 MAX_TEXT = 100
 MAX_KEYS = 500

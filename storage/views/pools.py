@@ -26,8 +26,8 @@ from ui.htmx import is_partial, job_response, note_response, render_dialog
 
 POOLS_PER_PAGE = 25
 HOSTS_PER_PAGE = 8
-CELLS_PER_PAGE = 15
-VOLUMES_PER_PAGE = 15
+CELLS_PER_PAGE = 10
+VOLUMES_PER_PAGE = 12
 VERBS: dict[str, tuple[type[operations.PoolPart], dict[str, Any]]] = {
     "place": (operations.PlacePoolPart, {}),
     "start": (operations.StartPoolPart, {}),

@@ -60,8 +60,8 @@ def test_the_summary_counts_all_hosts(admin_client: Client, pool: Pool) -> None:
 
 
 def test_every_host_is_on_one_of_the_pages(admin_client: Client, pool: Pool) -> None:
-    pages = [rows(admin_client, pool, f"?hosts={number}") for number in (1, 2, 3)]
-    assert [len(page) for page in pages] == [CELLS_PER_PAGE, CELLS_PER_PAGE, NUMBER - 2 * CELLS_PER_PAGE]
+    pages = [rows(admin_client, pool, f"?hosts={number}") for number in range(1, NUMBER // CELLS_PER_PAGE + 1)]
+    assert {len(page) for page in pages} == {CELLS_PER_PAGE}
     assert len({name for page in pages for name in page}) == NUMBER
 
 
@@ -96,11 +96,11 @@ def test_pages_of_volumes_are_told_from_pages_of_hosts(admin_client: Client, poo
         Volume.objects.create(pool=pool, name=f"disk{number:02}", path=f"{pool.target_path}/disk{number:02}")
     url = pool.get_absolute_url()
     headers = {"HX-Request": "true", "HX-Target": "volumes", "HX-Current-URL": f"http://testserver{url}"}
-    text = admin_client.get(url + "?page=2", headers=headers).content.decode()
+    text = admin_client.get(url + "?page=3", headers=headers).content.decode()
     assert 'id="pool-live"' not in text
     assert "disk29" in text
     assert "disk00" not in text
-    assert f'hx-get="{url}?page=1"' in text
+    assert f'hx-get="{url}?page=2"' in text
     assert 'hx-push-url="true"' in text
 
 

@@ -15,6 +15,7 @@ from jobs.errors import Refused
 from jobs.models import Job
 from storage.models import Image
 from tests.factories import make_host, make_pool, make_vm
+from vms.listing import PAGE_SIZE
 from vms.models import Tag, Vm
 from vms.operations.bulk import BulkVms
 from vms.states import VmState
@@ -138,8 +139,8 @@ def test_few_queries_and_bytes(admin_client: Client, django_assert_max_num_queri
     with django_assert_max_num_queries(14):
         answer = admin_client.get(INDEX + "?state=running&q=vm")
     assert len(answer.content) < 150_000
-    assert len(answer.context["rows"]) == 30
-    assert "1 to 30 of 60" in answer.content.decode()
+    assert len(answer.context["rows"]) == PAGE_SIZE
+    assert f"1 to {PAGE_SIZE} of 60" in answer.content.decode()
 
 
 def test_definitions_are_not_read(admin_client: Client, vms: dict[str, Vm]) -> None:
