@@ -177,7 +177,7 @@ def test_the_list(admin_client: Client, volume: Volume, django_assert_max_num_qu
     assert "data.qcow2" in text
     assert "disk059" not in text
     assert "disk059" in admin_client.get(url + "?q=059").content.decode()
-    assert "disk059" in admin_client.get(url + "?page=5").content.decode()
+    assert "disk059" in admin_client.get(url + "?page=6").content.decode()
 
 
 def test_dialogs(admin_client: Client, operator: User, volume: Volume, client: Client) -> None:
