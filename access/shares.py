@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 from access.models import CONSOLE_ONLY, Grant, Role, User
 from access.people import Denied
 from access.rules import can
+from ui import locks
 from ui.text import Text
 
 PERMISSION = "vms.share"
@@ -40,6 +41,7 @@ def give(actor: User, vm: Model, to: User, way: str, until: datetime | None = No
         raise Denied(_("They have it already."), "person")
     if until is not None and until <= timezone.now():
         raise Denied(_("This is over already."), "until")
+    locks.hold(vm)
     there = of(vm).exclude(to_user=to)
     if there.count() >= MOST:
         raise Denied(_("It is shared with %(n)s people already: end one first.") % {"n": MOST})

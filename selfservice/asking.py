@@ -15,6 +15,7 @@ from selfservice.models import OfferVersion, Request
 from selfservice.sizes import SIZES, check_sizes, reserve
 from selfservice.states import RequestState, Step
 from selfservice.steps import note
+from ui import locks
 
 TOO_MANY = gettext_lazy("%(n)s of your requests wait already: nobody has decided about them yet.")
 
@@ -33,6 +34,7 @@ def ask(user: User, version: OfferVersion, wish: dict[str, Any]) -> Request:
         raise Refused(_("You are not in this group."), field="group")
     columns = {name: wish[name] for name in ("pattern", "count", *SIZES, "group", "ssh_keys", "reason")}
     with transaction.atomic():
+        locks.hold(user)
         waiting = Request.objects.filter(asker=user, state=RequestState.PENDING)
         limits.check(waiting, settings.MOST_OPEN_REQUESTS, TOO_MANY)
         request = Request(asker=user, version=version, values=values, lease_days=version.lease_days, **columns)

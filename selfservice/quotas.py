@@ -4,10 +4,10 @@ Whoever reserves holds the row of each holder (the person, the group) until the 
 at a time; on PostgreSQL it is the lock of that row.
 """
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Model, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -16,10 +16,10 @@ from jobs.errors import Refused
 from selfservice.measures import LABELS, MEASURES, Amount, shown
 from selfservice.models import Quota, Reservation
 from selfservice.usage import Holder, usage_of
+from ui import locks
 from ui.text import Text
 from vms.models import Vm
 
-M = TypeVar("M", bound=Model)
 NOBODYS = Q(user=None, group=None)  # it is everybody's
 
 
@@ -103,12 +103,7 @@ def check(holder: Holder, more: Amount, *, asker: User | None) -> None:
 def hold(*holders: Holder | None) -> None:
     """Hold their rows until the transaction ends: people first, so that two never wait for each other."""
     for holder in sorted((one for one in holders if one is not None), key=lambda one: isinstance(one, Group)):
-        _lock(Group if isinstance(holder, Group) else User, holder.pk)  # not type(): a request's user is a lazy one
-
-
-def _lock(model: type[M], pk: int) -> None:
-    """Others may go on referring to the row (no_key): only who reserves waits."""
-    model._default_manager.select_for_update(no_key=True).filter(pk=pk).values_list("pk").first()
+        locks.hold(holder)
 
 
 @transaction.atomic

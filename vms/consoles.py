@@ -17,6 +17,7 @@ from access.rules import role_of, visible
 from access.sessions import people_of
 from jobs import limits
 from jobs.errors import Refused
+from ui import locks
 from vms import console_record, links
 from vms.links import digest
 from vms.models import ConsoleKind, ConsoleSession, ScreenLink, Vm
@@ -29,11 +30,13 @@ TOO_MANY = gettext_lazy("You have %(n)s consoles open already: close some.")
 TOO_MANY_BY_LINK = gettext_lazy("%(n)s people look at it by this link already.")
 
 
+@transaction.atomic
 def issue(vm: Vm, user: User, session_key: str, *, kind: str, view_only: bool, address: str | None) -> str:
     """A new ticket for one console of one VM; only its digest is kept. Raises Refused."""
     if not vm.is_alive or vm.host is None:
         raise Refused(_("%(vm)s is %(state)s.") % {"vm": vm, "state": vm.get_state_display()})
     held = Q(used_at__isnull=False) | Q(expires_at__gt=timezone.now())  # open, or about to be
+    locks.hold(user)
     limits.check(ConsoleSession.objects.filter(held, user=user, closed_at=None), settings.MOST_CONSOLES, TOO_MANY)
     ticket = secrets.token_urlsafe(32)
     ConsoleSession.objects.create(
@@ -49,9 +52,11 @@ def issue(vm: Vm, user: User, session_key: str, *, kind: str, view_only: bool, a
     return ticket
 
 
+@transaction.atomic
 def issue_by_link(link: ScreenLink, address: str | None) -> str:
     """A ticket to look at the screen, for whoever has this link. Raises Refused."""
     held = Q(used_at__isnull=False) | Q(expires_at__gt=timezone.now())
+    locks.hold(link)
     limits.check(ConsoleSession.objects.filter(held, link=link, closed_at=None), MOST_BY_LINK, TOO_MANY_BY_LINK)
     ticket = secrets.token_urlsafe(32)
     ConsoleSession.objects.create(

@@ -5,12 +5,14 @@ import secrets
 from collections.abc import Iterable
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from access.models import User
 from access.people import Denied
 from access.rules import can, is_somebody
+from ui import locks
 from vms.models import ScreenLink, Vm
 
 USUAL_DAYS, MOST_DAYS = 1, 30
@@ -34,12 +36,14 @@ def holds(link: ScreenLink) -> bool:
     return link.until > timezone.now() and is_somebody(maker) and can(maker, "vms.share", link.vm)
 
 
+@transaction.atomic
 def make(actor: User, vm: Vm, days: int) -> tuple[ScreenLink, str]:
     """A new link and its secret, which is not kept anywhere. Raises Denied."""
     if not (can(actor, "vms.share", vm) and can(actor, "vms.console", vm)):
         raise Denied(_("You may not share it."))
     if not 1 <= days <= MOST_DAYS:
         raise Denied(_("Between 1 and %(n)s days.") % {"n": MOST_DAYS}, "days")
+    locks.hold(vm)
     if len(of(vm)) >= MOST:
         raise Denied(_("It has %(n)s links already: end one first.") % {"n": MOST})
     secret = secrets.token_urlsafe(32)

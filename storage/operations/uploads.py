@@ -26,6 +26,7 @@ from storage.models import Image, ImageOrigin, ImageState, Upload
 from storage.operations.images import ImportImage, final_sum, new_image
 from storage.operations.volumes import working_host
 from storage.transfer import Filling
+from ui import locks
 
 MAX_BYTES = 1024**4
 TOO_MANY = gettext_lazy("%(n)s of your uploads are not done: let them end, or give them up.")
@@ -41,6 +42,7 @@ def begin_upload(user: User, fields: dict[str, Any]) -> Upload:
         raise Refused(_("The file is empty, or larger than 1 TiB."), field="file")
     file_name = "".join(sign for sign in str(fields.get("file_name", "")) if sign.isprintable())[:255]
     with transaction.atomic():
+        locks.hold(user)
         limits.check(Upload.objects.filter(user=user), settings.MOST_UPLOADS, TOO_MANY)
         image = new_image(user, fields, ImageOrigin.UPLOAD, file_name)
         host = working_host(image.pool, image.host_id or fields.get("host") or None)

@@ -251,6 +251,15 @@ def test_many_at_once_and_a_decision_at_the_same_time(wishes: int, admin: User, 
     assert Job.objects.filter(operation="selfservice.build").count() == (one.state == RequestState.APPROVED)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_no_more_pile_up_at_once_than_one_by_one(admin: User, lab_user: User, settings: Any) -> None:
+    settings.MOST_OPEN_REQUESTS = 3
+    offer = make_offer(admin)
+    results = at_once(*[lambda: ask(lab_user, offer)] * 8)
+    assert sorted(isinstance(result, Request) for result in results) == [False] * 5 + [True] * 3
+    assert Request.objects.count() == 3
+
+
 def test_changing_an_offer_changes_no_request(admin: User, lab_user: User) -> None:
     offer = make_offer(admin)
     request, first = ask(lab_user, offer), offer.latest()
