@@ -26,7 +26,9 @@ from virt import ssh
 
 hypothesis.settings.register_profile("drover", deadline=None)  # a busy machine is no defect
 hypothesis.settings.load_profile("drover")
-# Of the lab: they begin first, so that none is left to one worker at the end while the others have nothing to do.
+# Of the lab: they begin early, so that none is left to one worker at the end while the others have nothing to do. But
+# after the tests with a database of their own: those define pools, which a running Drover would have defined already,
+# and Django's database does not work in a process in which a browser's driver has begun.
 LONG = (
     "tests/e2e/test_debian.py",
     "tests/faults/test_migration.py",
@@ -40,7 +42,11 @@ VM_HOSTS = ("vmhost1", "vmhost2", "vmhost3")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.location[0], len(LONG)))
+    items.sort(key=lambda item: (not has_database(item), places.get(item.location[0], len(LONG))))
+
+
+def has_database(item: pytest.Item) -> bool:
+    return item.get_closest_marker("django_db") is not None or "db" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(autouse=True, scope="session")
