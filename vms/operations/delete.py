@@ -121,8 +121,10 @@ class DeleteVm(VmOperation):
         run.progress(60, _("Removing its disks"))
         try:
             removed = remove_volumes(run, host, list(paths))
-        finally:  # no host holds it any more, whatever became of its disks; a failed job names those that stay
+        except Failed:  # no host holds it any more; the job names the disks that stay
             drop_row(self.target)
+            raise
+        drop_row(self.target)
         return {"removed": removed}
 
     def holders(self) -> list[Host]:
