@@ -9,6 +9,7 @@ from django.test import Client
 
 from access.models import Role, User
 from hosts.models import Host
+from jobs import work
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
@@ -78,6 +79,18 @@ def test_the_dialog(vm: Vm, client: Client, admin: User) -> None:
     assert client.post(url, {"disks": ["vdx"], "typed": vm.name}).status_code == 422
     client.post(url, {"disks": ["vdb"], "typed": vm.name})
     assert Job.objects.get().params["disks"] == [paths[1]]
+
+
+def test_a_disk_that_stays_is_named_and_the_vm_is_gone(vm: Vm, admin: User) -> None:
+    """Its pool has forgotten it meanwhile: there is nothing left to delete but the file, which the job names."""
+    path, uuid = vm.disks[0]["path"], vm.uuid
+    job = enqueue(DeleteVm(vm, {"disks": [path]}), user=admin)
+    Volume.objects.filter(path=path).delete()
+    work.run(job.pk)
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert path in job.error
+    assert not Vm.objects.filter(uuid=uuid).exists()
 
 
 def test_own_disks(vm: Vm, host: Host, pool: Pool, do: Do) -> None:
