@@ -57,6 +57,8 @@ class OfferOut(Schema):
     lease_days: int | None
     most_lease_days: int | None
     fields: list[FieldOut]
+    approval: Literal["always", "limits"] = Field(description="limits: approved by itself, up to `free`")
+    free: dict[str, int | None] = Field(description="per request; null: as much as the offer allows")
 
 
 class RangeIn(In):
@@ -119,8 +121,6 @@ class FullOfferOut(OfferOut):
     network: str
     login: str
     user_data: str
-    approval: str
-    free: dict[str, int | None]
 
 
 class VersionOut(Schema):
@@ -139,13 +139,19 @@ def told_offer(offer: Offer, version: OfferVersion) -> dict[str, Any]:
         }
         for name in ("vcpus", "memory_bytes", "disk_bytes")
     }
-    same = ("most_vms", "lease_days", "most_lease_days", "fields")
+    same = ("most_vms", "lease_days", "most_lease_days", "fields", "approval")
     about = {name: getattr(offer, name) for name in ("id", "name", "summary", "text")}
-    return {**about, "version": version.number, **sizes, **{name: getattr(version, name) for name in same}}
+    return {
+        **about,
+        "version": version.number,
+        **sizes,
+        **{name: getattr(version, name) for name in same},
+        "free": {name: getattr(version, f"free_{name}") for name in FREE},
+    }
 
 
 def full(offer: Offer, version: OfferVersion) -> dict[str, Any]:
-    same = ("family", "network", "login", "user_data", "approval")
+    same = ("family", "network", "login", "user_data")
     return {
         **told_offer(offer, version),
         **{name: getattr(version, name) for name in same},
@@ -154,7 +160,6 @@ def full(offer: Offer, version: OfferVersion) -> dict[str, Any]:
         "people": [person.username for person in offer.people.all()],
         "image": version.image_id if version.is_pinned else None,
         "pool": version.pool_id,
-        "free": {name: getattr(version, f"free_{name}") for name in FREE},
     }
 
 

@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jobs import record
+from jobs import guards, record
 from jobs.errors import Cancelled, Failed, Refused
 from jobs.models import Job, JobLine
 from jobs.operations import Operation, by_name
@@ -81,6 +81,8 @@ def _execute(this: Run) -> None:
             end(this, State.SUCCEEDED)
             return
         operation = operation_of(job)
+        if not this.is_repeat:
+            guards.ask_at_begin(operation, job.user)
         operation.check(this)
         if not this.is_repeat:  # a repeated run may have half-made things: only `run` itself can stop cleanly
             this.check_cancel()

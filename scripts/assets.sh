@@ -1,5 +1,6 @@
 #!/bin/bash
-# assets.sh: what browsers load. npm packages as package-lock.json says, then all static files into DROVER_VAR/static.
+# assets.sh [packages]: what browsers load. npm packages as package-lock.json says, then (unless only those are asked for,
+# which needs no .venv) all static files into DROVER_VAR/static.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 var=$(setting DROVER_VAR "$ROOT/var")
@@ -51,4 +52,4 @@ static() {
 }
 
 packages
-static
+[ "${1-}" = packages ] || static

@@ -4,10 +4,13 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 failed=0
+processes=
 
 prepare() {
-  scripts/packages.sh run hypervisor check test && scripts/venv.sh dev && scripts/assets.sh &&
-    as_root python3 -m lab packages base full debian
+  local others
+  scripts/packages.sh run hypervisor check test || return
+  { scripts/assets.sh packages && as_root python3 -m lab packages base full debian; } & others=$!
+  scripts/venv.sh dev && wait $others && scripts/assets.sh
 }
 
 # labs that a killed test run left up: they are named in tests/labkit.py and tests/lab/conftest.py
@@ -23,6 +26,7 @@ lab_fact() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sy
 
 clean_up() {
   trap '' INT TERM
+  [ -z "$processes" ] || pkill -P "$processes"
   labs_down
   scripts/postgres.sh stop "$work/postgres"
   rm -rf "$work"
@@ -58,6 +62,8 @@ chmod 711 var "$work"
 trap clean_up EXIT
 trap 'exit 1' INT TERM
 scripts/check.sh || failed=1
+# most of its time is waiting for processes to end and to come back
+run processes "processes and not lab and not e2e" > "$work/processes.log" 2>&1 & processes=$!
 if url=$(scripts/postgres.sh start "$work/postgres"); then
   DATABASE_URL=$url run postgres "not lab and not e2e and not processes" -n auto --dist worksteal --ignore=tests/virt || failed=1
 else
@@ -66,9 +72,11 @@ fi
 # the whole matrix of rights and every kind of page have just run there; what a database sees of odd input differs
 run thorough "thorough" -n auto --dist worksteal --ignore=tests/security/test_rights.py --ignore=tests/security/test_hostile_pages.py \
   --ignore=tests/api || failed=1
-run processes "processes and not lab and not e2e" || failed=1
-# three at once, each with labs and a Drover of its own: much of their time is waiting. Files in the order in which they are
-# collected: the longest first (tests/conftest.py).
+wait "$processes" || failed=1
+processes=
+cat "$work/processes.log"
+# three at once, each with labs and a Drover of its own: much of their time is waiting. Which tests stay together, and in
+# which order they begin, says tests/conftest.py.
 run lab "lab" -n 3 --dist loadfile --no-loadscope-reorder | tee "$work/lab.log"
 [ "${PIPESTATUS[0]}" = 0 ] || once_more || failed=1
 say "make test took $SECONDS s

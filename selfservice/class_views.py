@@ -107,6 +107,7 @@ def _outlook(request: PersonRequest, form: ClassForm) -> dict[str, Any]:
         names = classes.names_of(wish.pattern, wish.name, wish.people) if wish.pattern else []
     except Refused as refused:
         problem = str(refused.message)
+    keyless = classes.without_key(wish.people)
     number, version = len(wish.people), form.offered
     until = wish.until or (timezone.now() + terms.days(version.lease_days) if version.lease_days else None)
     return {
@@ -115,6 +116,8 @@ def _outlook(request: PersonRequest, form: ClassForm) -> dict[str, Any]:
         "names": names[:SHOWN_NAMES],
         "more_names": max(0, len(names) - SHOWN_NAMES),
         "problem": problem,
+        "keyless": keyless[:SHOWN_NAMES],
+        "more_keyless": max(0, len(keyless) - SHOWN_NAMES),
         "until": until,
         "gauges": quotas.gauges(form.group, Amount(number, number, *(number * wish.sizes[name] for name in SIZES))),
     }

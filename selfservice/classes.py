@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.groups import put_in
-from access.models import Group, User
+from access.models import Group, SshKey, User
 from access.people import Denied, by_names
 from access.rules import can, everywhere, visible
 from audit import actions
@@ -66,6 +66,12 @@ def offered(user: User, group: Group) -> QuerySet[Offer]:
 
 def candidates(group: Group) -> QuerySet[User]:
     return User.objects.filter(memberships__group=group, is_active=True).order_by("username")
+
+
+def without_key(people: list[User]) -> list[str]:
+    """Usernames of those whose VMs let nobody in by SSH: a VM gets the keys that its person has when it is made."""
+    having = set(SshKey.objects.filter(user__in=people).values_list("user", flat=True))
+    return [one.username for one in people if one.pk not in having]
 
 
 def people_of(by: User, group: Group, usernames: list[str]) -> tuple[list[User], list[str]]:

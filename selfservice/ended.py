@@ -15,7 +15,7 @@ STARTS = ("vms.start", "vms.autostart", "vms.rebuild", "vms.snapshot-revert")  #
 
 def guard() -> None:
     for name in STARTS:
-        guards.add(name, check_lease)
+        guards.add(name, check_lease, also_at_begin=True)
 
 
 def ended(vm: Vm) -> Request | None:
@@ -24,7 +24,7 @@ def ended(vm: Vm) -> Request | None:
 
 
 def check_lease(operation: Operation, user: User | None) -> None:
-    """In the transaction that writes the job."""
+    """Also when the job begins: the lease may have ended while it waited."""
     vm = operation.target
     if not isinstance(vm, Vm) or (operation.name == "vms.autostart" and not operation.params.get("enabled")):
         return

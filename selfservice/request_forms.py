@@ -6,7 +6,9 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from access import ssh_keys
 from access.models import Group, User
+from access.people import Denied
 from selfservice.first_boot import CHOICE, MOST_NUMBER, MOST_TEXT, NUMBER, YES, Field
 from selfservice.models import OfferVersion, Request
 from selfservice.sizes import SIZES
@@ -15,7 +17,7 @@ from ui import text
 from vms.forms import SizeField
 
 VALUE = "value-"
-MOST_REASON = 2000
+MOST_REASON, MOST_KEYS = 2000, 20_000
 PIECES = {"vcpus": gettext_lazy("vCPUs"), "memory_bytes": gettext_lazy("Memory"), "disk_bytes": gettext_lazy("Disk")}
 CHECKS = forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"})
 
@@ -67,6 +69,13 @@ class AskForm(forms.Form):
     ssh_keys = forms.ModelMultipleChoiceField(
         label=gettext_lazy("SSH keys"), queryset=User.objects.none(), required=False, widget=CHECKS
     )
+    new_keys = forms.CharField(
+        label=gettext_lazy("Public key"),
+        required=False,
+        max_length=MOST_KEYS,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "placeholder": "ssh-ed25519 AAAA… me@laptop"}),
+        help_text=gettext_lazy("The content of a file such as ~/.ssh/id_ed25519.pub. It is kept in your profile."),
+    )
     reason = forms.CharField(
         label=gettext_lazy("What for"),
         max_length=MOST_REASON,
@@ -104,6 +113,14 @@ class AskForm(forms.Form):
             raise forms.ValidationError(_("The offer has changed meanwhile: look at it again."))
         return self.offered.number
 
+    def clean_new_keys(self) -> list[str]:
+        """The pasted keys, a text each."""
+        pasted = self.cleaned_data["new_keys"]
+        try:
+            return ssh_keys.read(pasted) if pasted else []
+        except Denied as denied:
+            raise forms.ValidationError(str(denied.message)) from denied
+
     @property
     def sizes(self) -> list[Any]:
         return [self[name] for name in SIZES if name in self.fields]
@@ -128,6 +145,7 @@ class AskForm(forms.Form):
             **sizes,
             "values": {one.name: data.get(VALUE + one.name) for one in self.declared},
             "ssh_keys": [key.text for key in data.get("ssh_keys") or ()],
+            "new_keys": data.get("new_keys") or [],
             "reason": data.get("reason", ""),
             "group": data.get("group"),
         }

@@ -14,6 +14,7 @@ import pytest
 from channels.layers import channel_layers
 from django.conf import settings as django_settings
 from django.test import Client
+from xdist.scheduler import LoadFileScheduling
 
 from access import duties
 from access.models import Role, User
@@ -29,8 +30,10 @@ hypothesis.settings.load_profile("drover")
 # Of the lab: they begin early, so that none is left to one worker at the end while the others have nothing to do. But
 # after the tests with a database of their own: those define pools, which a running Drover would have defined already,
 # and Django's database does not work in a process in which a browser's driver has begun.
+TESTS_OF_THE_LAB = "tests/lab/"
 LONG = (
     "tests/e2e/test_debian.py",
+    TESTS_OF_THE_LAB,
     "tests/faults/test_migration.py",
     "tests/vms/test_migration_options_lab.py",
     "tests/faults/test_torn.py",
@@ -42,7 +45,23 @@ VM_HOSTS = ("vmhost1", "vmhost2", "vmhost3")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: (not has_database(item), places.get(item.location[0], len(LONG))))
+    items.sort(key=lambda item: (not has_database(item), places.get(together(item.location[0]), len(LONG))))
+
+
+class LabScheduling(LoadFileScheduling):
+    """A file stays in one process; so do all of tests/lab, which have a lab of their own."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return together(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return LabScheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def together(file: str) -> str:
+    return TESTS_OF_THE_LAB if file.startswith(TESTS_OF_THE_LAB) else file
 
 
 def has_database(item: pytest.Item) -> bool:

@@ -6,6 +6,8 @@ from typing import Any
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from access.models import User
+from access.rules import can
 from storage.models import Image, Volume
 from storage.volumes import locate
 from vms.models import Vm
@@ -26,8 +28,8 @@ class DiskOfVm:
         return not self.reason
 
 
-def disks_of(vm: Vm) -> list[DiskOfVm]:
-    """Its disks, without CD drives (ISOs belong to everybody)."""
+def disks_of(vm: Vm, by: User | None = None) -> list[DiskOfVm]:
+    """Its disks, without CD drives (ISOs belong to everybody). Reasons name another VM only to who sees it."""
     found = []
     for disk in vm.disks:
         path = str(disk.get("path") or "")
@@ -35,7 +37,7 @@ def disks_of(vm: Vm) -> list[DiskOfVm]:
             continue
         volume = locate(vm.host, path) if vm.host else None
         reason = "" if volume else _("It is in no pool that Drover knows.")
-        reason = reason or why_it_stays(vm, path, volume)
+        reason = reason or why_it_stays(vm, path, volume, by)
         found.append(DiskOfVm(str(disk.get("target", "")), path, disk.get("capacity_bytes"), volume, reason))
     return found
 
@@ -46,7 +48,7 @@ def find_disk(vm: Vm, target: str) -> dict[str, Any] | None:
     return next((disk for disk in named if disk.get("device", "disk") == "disk"), None)
 
 
-def why_it_stays(vm: Vm, path: str, volume: Volume | None) -> str:
+def why_it_stays(vm: Vm, path: str, volume: Volume | None, by: User | None = None) -> str:
     """Why a file must not be removed with this VM: something else stands on it."""
     image = Image.objects.filter(path=path).first()
     if image is not None:
@@ -54,7 +56,10 @@ def why_it_stays(vm: Vm, path: str, volume: Volume | None) -> str:
     if Volume.objects.filter(backing_path=path, missing_since=None).filter(_same_storage(volume)).exists():
         return _("Other disks stand on it.")
     other = other_user(vm, path, volume)
-    return _("%(vm)s uses it too.") % {"vm": other} if other else ""
+    if other is None:
+        return ""
+    is_seen = by is not None and can(by, "vms.view", other)
+    return _("%(vm)s uses it too.") % {"vm": other} if is_seen else _("Another VM uses it too.")
 
 
 def _same_storage(volume: Volume | None) -> Q:
@@ -64,7 +69,7 @@ def _same_storage(volume: Volume | None) -> Q:
 
 def other_user(vm: Vm, path: str, volume: Volume | None) -> Vm | None:
     """Another VM that has this very file, also below one of its disks."""
-    others = Vm.objects.exclude(pk=vm.pk).filter(disk_files__path=path).only("name")
+    others = Vm.objects.exclude(pk=vm.pk).filter(disk_files__path=path).only("name", "owner", "group")
     if volume is not None and volume.host_id is not None:
         others = others.filter(host=volume.host_id)
     return others.first()

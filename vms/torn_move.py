@@ -20,7 +20,7 @@ from jobs.run import Run
 from jobs.states import ACTIVE, State
 from virt import migration as virt_migration
 from virt import torn
-from virt.errors import VirtError
+from virt.errors import HostUnreachable, VirtError
 from virt.migration import ALIVE, GONE, HANDED_OVER, INCOMING, OFF, TORN, UNKNOWN, Mover
 from vms.migration import LOOK_EVERY_S, MigrateVm, Migration
 from vms.models import Vm
@@ -29,6 +29,7 @@ from vms.operations.base import VmOperation
 STUCK_S = 30.0  # nothing has come for so long: it does not go on by itself; TCP tries again ever more rarely
 NOTICED_WITHIN_S = 15.0
 CONNECTED_WITHIN_S = 45.0
+TRIES, AGAIN_AFTER_S = 3, 3.0
 KEPT = ("source", "destination", "source_name", "autostart", "made", "variables", "tls_name")
 NAME = "vms.resume-move"
 
@@ -103,12 +104,21 @@ class Resumption(Migration):
         self.options = replace(self.options, post_copy=True, post_copy_after_pass=False, resume=True)
         self.run_.progress(None, _("Looking whether it goes on by itself"))
         self._let_it_go_on()
-        mover = self._resume() if self._here() == TORN else None
-        if mover is not None:
-            self._watch_anew(mover)
-        elif not self.run_.is_repeat:
+        mover = self._reconnect() if self._here() == TORN else None
+        if mover is None and not self.run_.is_repeat:
             self.run_.log(_("The rest of the memory came by itself."))
         return self._verdict(mover)
+
+    def _reconnect(self) -> Mover:
+        """A way that was just mended may fail once more before anything has gone over it: then it is tried again."""
+        for left in reversed(range(TRIES)):
+            mover = self._resume()
+            self._watch_anew(mover)
+            if not left or not isinstance(mover.error, HostUnreachable) or self._here() != TORN:
+                break
+            self.run_.warn(_("%(destination)s could not be reached from %(source)s: once more.") % self._words())
+            time.sleep(AGAIN_AFTER_S)
+        return mover
 
     def _here(self) -> str:
         return virt_migration.where(self.source.target, self.uuid)

@@ -63,7 +63,7 @@ def clean(product: Product) -> None:
     if not product.answers():
         return
     for vm in product.api("GET", "/vms/")["items"]:
-        if not vm["name"].startswith(("shop-", "web-0", "db-0", "lena")):
+        if not vm["name"].startswith(("shop-", "web-0", "db-0", "lena", "net-lena")):
             continue
         if vm["state"] != "off":
             product.wait_job(product.api("POST", f"/vms/{vm['uuid']}/actions/force-off"))
@@ -116,7 +116,14 @@ def test_the_page_from_top_to_bottom(product: Product, lab: Lab, tmp_path: Path)
             if "console?kind=serial" in text:
                 talk(said[-1].strip(), kept(tmp_path)["TOKEN"])
     page = "\n".join(said)
-    for words in ("db-02 running", " % ", "one is enough for now", '"state": "ready"'):
+    for words in (
+        "db-02 running",
+        " % ",
+        "one is enough for now",
+        '"state": "ready"',
+        "lena 90",
+        "lena net-lena running",
+    ):
         assert words in page, words
     assert product.api("GET", "/vms/?name=shop-01")["count"] == 0
 

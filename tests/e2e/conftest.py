@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.e2e.steps import window
 from tests.labkit import Lab
-from tests.product import PASSWORD, Product
+from tests.product import Product
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = [
@@ -41,27 +42,14 @@ def fresh_product(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    opened = browser.new_context(viewport={"width": 1280, "height": 800})
-    opened.set_default_timeout(30_000)
-    yield opened
-    opened.close()
+    with window(browser) as opened:
+        yield opened
 
 
 @pytest.fixture
 def errors() -> list[str]:
     """What the browser complained about: exceptions and refused inline code."""
     return []
-
-
-def sign_in(page: Page, product: Product, errors: list[str]) -> Page:
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda one: errors.append(one.text) if "Content Security Policy" in one.text else None)
-    page.goto(f"{product.url}/login")
-    page.fill("[name=username]", "admin")
-    page.fill("[name=password]", PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"{product.url}/")
-    return page
 
 
 def keep(page: Page, folder: Path, name: str) -> None:

@@ -3,10 +3,45 @@
 import re
 import time
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.product import Product
+from tests.product import PASSWORD, Product
+
+OWN_PASSWORD = "staple battery 8"  # instead of the one that was given at first
+
+
+def window(browser: Browser, **more: Any) -> BrowserContext:
+    """A person's browser, without animations: what is drawn sixty times a second costs the lab its time."""
+    opened = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce", **more)
+    opened.set_default_timeout(30_000)
+    return opened
+
+
+def watched(page: Page, errors: list[str]) -> Page:
+    """The page, whose exceptions and refused inline code go to `errors`."""
+    page.on("pageerror", lambda error: errors.append(f"{error.message}: {error.stack} on {page.url}"))
+    page.on("console", lambda one: errors.append(one.text) if "Content Security Policy" in one.text else None)
+    return page
+
+
+def sign_in(page: Page, product: Product, errors: list[str], name: str = "admin") -> Page:
+    """Log in; everybody but the first administrator has to choose a password of their own."""
+    watched(page, errors)
+    page.goto(f"{product.url}/login")
+    page.fill("[name=username]", name)
+    page.fill("[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    if name == "admin":
+        page.wait_for_url(f"{product.url}/")
+        return page
+    page.fill("[name=old_password]", PASSWORD)
+    page.fill("[name=new_password1]", OWN_PASSWORD)
+    page.fill("[name=new_password2]", OWN_PASSWORD)
+    page.get_by_role("button", name="Change password").click()
+    page.wait_for_url(f"{product.url}/my-vms/")
+    return page
 
 
 def uuid_of(page: Page) -> str:

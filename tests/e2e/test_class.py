@@ -12,11 +12,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.clusterkit import MIB, Cluster
 from tests.e2e.conftest import keep
+from tests.e2e.steps import sign_in, window
 from tests.product import PASSWORD
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 PUPILS = [f"pupil{number:02}" for number in range(1, 11)]
-OWN_PASSWORD = "staple battery 8"
 SIZES = {
     "vcpus": {"least": 1, "usual": 1, "most": 1},
     "memory_bytes": {"least": 64 * MIB, "usual": 96 * MIB, "most": 160 * MIB},
@@ -51,27 +51,10 @@ def teacher(browser: Browser, cluster: Cluster, errors: list[str]) -> Iterator[P
     product.api("POST", f"/groups/{group}/members", {"usernames": PUPILS})
     product.api("POST", f"/groups/{group}/members", {"usernames": ["tina"], "is_manager": True})
     product.api("POST", "/offers", {**OFFER, "pool": cluster.pool_id()})
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(30_000)
-    page = log_in(context.new_page(), cluster, "tina")
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda one: errors.append(one.text) if "Content Security Policy" in one.text else None)
-    page.goto(f"{product.url}/people/groups/{group}/")
-    yield page
-    context.close()
-
-
-def log_in(page: Page, cluster: Cluster, name: str) -> Page:
-    page.goto(f"{cluster.product.url}/login")
-    page.fill("[name=username]", name)
-    page.fill("[name=password]", PASSWORD)
-    page.keyboard.press("Enter")
-    page.fill("[name=old_password]", PASSWORD)
-    page.fill("[name=new_password1]", OWN_PASSWORD)
-    page.fill("[name=new_password2]", OWN_PASSWORD)
-    page.get_by_role("button", name="Change password").click()
-    page.wait_for_url(f"{cluster.product.url}/my-vms/")
-    return page
+    with window(browser) as context:
+        page = sign_in(context.new_page(), product, errors, "tina")
+        page.goto(f"{product.url}/people/groups/{group}/")
+        yield page
 
 
 def test_a_class_of_ten(teacher: Page, browser: Browser, cluster: Cluster, errors: list[str], tmp_path: Path) -> None:
@@ -87,7 +70,7 @@ def test_a_class_of_ten(teacher: Page, browser: Browser, cluster: Cluster, error
         found = the_class(cluster, lambda one: all(seat["has_start"] for seat in one["seats"]))
         assert {seat["user"]: seat["name"] for seat in found["seats"]} == {one: f"Routing-{one}" for one in PUPILS}
         expect(page.locator(".seat img").first).to_be_visible(timeout=60_000)
-        theirs(browser, cluster, found)
+        theirs(browser, cluster, found, errors)
         back_to_the_start(page, cluster, found)
         given_until(page, cluster)
         ended(page, cluster)
@@ -113,16 +96,15 @@ def the_class(cluster: Cluster, is_so: Any, within_s: float = 180) -> dict[str, 
         time.sleep(1)
 
 
-def theirs(browser: Browser, cluster: Cluster, found: dict[str, Any]) -> None:
+def theirs(browser: Browser, cluster: Cluster, found: dict[str, Any], errors: list[str]) -> None:
     """One of them has their VM in My VMs, and nothing of the class."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = log_in(context.new_page(), cluster, PUPILS[3])
-    expect(page.locator(".my-card")).to_have_count(1)
-    expect(page.locator(".my-card h2")).to_contain_text(f"Routing-{PUPILS[3]}")
-    answer = page.goto(f"{cluster.product.url}/classes/{found['id']}/")
-    assert answer is not None
-    assert answer.status == 404
-    context.close()
+    with window(browser) as context:
+        page = sign_in(context.new_page(), cluster.product, errors, PUPILS[3])
+        expect(page.locator(".my-card")).to_have_count(1)
+        expect(page.locator(".my-card h2")).to_contain_text(f"Routing-{PUPILS[3]}")
+        answer = page.goto(f"{cluster.product.url}/classes/{found['id']}/")
+        assert answer is not None
+        assert answer.status == 404
 
 
 def back_to_the_start(page: Page, cluster: Cluster, found: dict[str, Any]) -> None:

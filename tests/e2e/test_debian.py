@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.clusterkit import Cluster
-from tests.e2e.conftest import keep, sign_in
-from tests.e2e.steps import choose, upload_image, uuid_of
+from tests.e2e.conftest import keep
+from tests.e2e.steps import choose, sign_in, upload_image, uuid_of
 from tests.labkit import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]

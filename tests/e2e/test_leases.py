@@ -10,12 +10,12 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests import mailkit
 from tests.clusterkit import MIB, Cluster
 from tests.e2e.conftest import keep
+from tests.e2e.steps import sign_in, window
 from tests.labkit import Lab
 from tests.mailkit import Mailbox
 from tests.product import PASSWORD, Product
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
-OWN_PASSWORD = "staple battery 8"
 DAYS = {
     "DROVER_LEASE_DAY_SECONDS": "3",
     "DROVER_LEASE_LOOK_SECONDS": "1",
@@ -55,22 +55,8 @@ def cluster(lab: Lab, mailbox: Mailbox, tmp_path_factory: pytest.TempPathFactory
 def lena(browser: Browser, cluster: Cluster, errors: list[str]) -> Iterator[Page]:
     body = {"username": "lena", "role": "user", "password": PASSWORD, "email": "lena@example.org"}
     cluster.product.api("POST", "/people", body)
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(30_000)
-    page = context.new_page()
-    page.on("pageerror", lambda error: errors.append(f"{error.message}: {error.stack} on {page.url}"))
-    page.on("console", lambda one: errors.append(one.text) if "Content Security Policy" in one.text else None)
-    page.goto(f"{cluster.product.url}/login")
-    page.fill("[name=username]", "lena")
-    page.fill("[name=password]", PASSWORD)
-    page.keyboard.press("Enter")
-    page.fill("[name=old_password]", PASSWORD)
-    page.fill("[name=new_password1]", OWN_PASSWORD)
-    page.fill("[name=new_password2]", OWN_PASSWORD)
-    page.get_by_role("button", name="Change password").click()
-    page.wait_for_url(lambda url: "/password" not in url)
-    yield page
-    context.close()
+    with window(browser) as context:
+        yield sign_in(context.new_page(), cluster.product, errors, "lena")
 
 
 def test_through_every_step_and_back(

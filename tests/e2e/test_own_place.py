@@ -8,12 +8,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.clusterkit import Cluster
 from tests.e2e.conftest import keep
+from tests.e2e.steps import OWN_PASSWORD, sign_in, watched, window
 from tests.product import PASSWORD
 from tests.webkit import WebPerson
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 PEOPLE = ("olga", "gerd", "vera")
-OWN_PASSWORD = "staple battery 8"
 
 
 @pytest.fixture
@@ -21,25 +21,13 @@ def pages(browser: Browser, cluster: Cluster, errors: list[str]) -> Iterator[dic
     """Lab users in browsers of their own, and one of nobody's."""
     opened = {}
     for name in (*PEOPLE, "nobody"):
-        context = browser.new_context(
-            viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"]
-        )
-        context.set_default_timeout(30_000)
+        context = window(browser, permissions=["clipboard-read", "clipboard-write"])
         page = opened[name] = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda one: errors.append(one.text) if "Content Security Policy" in one.text else None)
         if name == "nobody":
+            watched(page, errors)
             continue
         cluster.product.api("POST", "/people", {"username": name, "role": "user", "password": PASSWORD})
-        page.goto(f"{cluster.product.url}/login")
-        page.fill("[name=username]", name)
-        page.fill("[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
-        page.fill("[name=old_password]", PASSWORD)
-        page.fill("[name=new_password1]", OWN_PASSWORD)
-        page.fill("[name=new_password2]", OWN_PASSWORD)
-        page.get_by_role("button", name="Change password").click()
-        page.wait_for_url(f"{cluster.product.url}/my-vms/")
+        sign_in(page, cluster.product, errors, name)
     yield opened
     for page in opened.values():
         page.context.close()

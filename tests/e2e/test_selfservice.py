@@ -9,13 +9,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.clusterkit import Cluster
 from tests.e2e.conftest import keep
-from tests.e2e.steps import choose
+from tests.e2e.steps import OWN_PASSWORD, choose, sign_in, window
 from tests.product import PASSWORD
 from tests.webkit import WebPerson
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 PEOPLE = {"lena": "user", "max": "user", "petra": "approver", "admin": ""}
-OWN_PASSWORD = "staple battery 8"
 TEMPLATE = "#cloud-config\nwrite_files:\n- path: /etc/course\n  content: <course>\n"
 
 
@@ -27,22 +26,7 @@ def pages(browser: Browser, cluster: Cluster, errors: list[str]) -> Iterator[dic
         if role:
             body = {"username": name, "role": role, "password": PASSWORD}
             cluster.product.api("POST", "/people", body)
-        context = browser.new_context(viewport={"width": 1280, "height": 800})
-        context.set_default_timeout(30_000)
-        page = opened[name] = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda one: errors.append(one.text) if "Content Security Policy" in one.text else None)
-        page.goto(f"{cluster.product.url}/login")
-        page.fill("[name=username]", name)
-        page.fill("[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url(lambda url: "/login" not in url)
-        if role:  # the password was given to them
-            page.fill("[name=old_password]", PASSWORD)
-            page.fill("[name=new_password1]", OWN_PASSWORD)
-            page.fill("[name=new_password2]", OWN_PASSWORD)
-            page.get_by_role("button", name="Change password").click()
-            page.wait_for_url(f"{cluster.product.url}/my-vms/")
+        opened[name] = sign_in(window(browser).new_page(), cluster.product, errors, name)
     yield opened
     for page in opened.values():
         page.context.close()

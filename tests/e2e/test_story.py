@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.e2e.conftest import keep, sign_in
-from tests.e2e.steps import choose, upload_image, uuid_of
+from tests.e2e.conftest import keep
+from tests.e2e.steps import choose, sign_in, upload_image, uuid_of, watched
 from tests.labkit import Lab
 from tests.product import Product
 
@@ -117,8 +117,7 @@ def create_a_vm(page: Page, product: Product) -> None:
 
 
 def see_it_boot_on_the_console(context: BrowserContext, page: Page, product: Product, errors: list[str]) -> Page:
-    console = context.new_page()
-    console.on("pageerror", lambda error: errors.append(str(error)))
+    console = watched(context.new_page(), errors)
     uuid = uuid_of(page)
     console.goto(f"{product.url}/vms/{uuid}/console")
     expect(console.locator("#console-note")).to_have_text("Connected", timeout=20_000)

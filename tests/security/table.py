@@ -8,7 +8,8 @@ from tests.security.world import World
 
 # Who may. Who is not in the first set is told that there is nothing (404), but those of the second see it and may not
 # change it (403). Nobody without a login gets further than to it.
-OFF, STEP, OPEN, LOGIN, OWN, USE, CHANGE, MOVE = "off", "step", "open", "login", "own", "use", "change", "move"
+OFF, STEP, OPEN, LOGIN, OWN, STOP = "off", "step", "open", "login", "own", "stop"
+SEE, CONSOLE, USE, KEEP, CHANGE, MOVE = "see", "console", "use", "keep", "change", "move"
 LOOK, OPERATOR, ADMIN = "look", "operator", "admin"
 ASK, WISH, TAKE_BACK, GO_ON, DECIDE, INBOX = "ask", "wish", "take back", "go on", "decide", "inbox"
 CATALOGUE, OFFER, PIN, GIVE_BACK = "catalogue", "offer", "pin", "give back"
@@ -18,15 +19,20 @@ READERS = frozenset({"operator", "auditor", "administrator"})
 OPERATORS = frozenset({"operator", "administrator"})
 ADMINISTRATOR = frozenset({"administrator"})
 THEIRS = frozenset({"owner", "manager"})
+GUESTS = frozenset({"helper", "guest"})  # the owner lets them use the VM, or its console only
 ALLOWED: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     OFF: (frozenset(), frozenset()),  # not configured: for nobody
     OPEN: (ALL | {"anonymous"}, frozenset()),
     STEP: (ALL | {"anonymous"}, frozenset()),  # a step of signing in: the others are sent where they belong
     LOGIN: (ALL, frozenset()),
-    OWN: (READERS | THEIRS, frozenset()),  # the owner's own VM, which is in the manager's group
-    USE: (OPERATORS | THEIRS, frozenset({"auditor"})),
-    CHANGE: (OPERATORS | {"manager"}, frozenset({"owner", "auditor"})),
-    MOVE: (OPERATORS, THEIRS | {"auditor"}),
+    OWN: (READERS | THEIRS, frozenset()),  # jobs and lease of the owner's VM, which is in the manager's group
+    STOP: (OPERATORS | THEIRS, frozenset({"auditor"})),
+    SEE: (READERS | THEIRS | GUESTS, frozenset()),  # the VM itself
+    CONSOLE: (OPERATORS | THEIRS | GUESTS, frozenset({"auditor"})),
+    USE: (OPERATORS | THEIRS | {"helper"}, frozenset({"auditor", "guest"})),
+    KEEP: (OPERATORS | THEIRS, GUESTS | {"auditor"}),
+    CHANGE: (OPERATORS | {"manager"}, GUESTS | {"owner", "auditor"}),
+    MOVE: (OPERATORS, THEIRS | GUESTS | {"auditor"}),
     LOOK: (READERS, frozenset()),
     OPERATOR: (OPERATORS, frozenset({"auditor"})),
     ADMIN: (ADMINISTRATOR, frozenset({"operator", "auditor"})),
@@ -194,7 +200,7 @@ TABLE: dict[str, Row] = {
     "selfservice:pin": one(PIN, BOTH, "wish.pk"),
     "selfservice:unpin": one(PIN, POST, "wish.pk"),
     "selfservice:keep": one(GO_ON, POST, "wish.pk"),
-    "selfservice:of_vm": vm(OWN, GET),
+    "selfservice:of_vm": vm(SEE, GET),  # empty for who may not see the request
     "selfservice:give_back": one(GIVE_BACK, BOTH, "wish.pk"),
     "selfservice:classes": one(GROUPS, GET, "group.pk"),
     "selfservice:new_class": one(RUN, BOTH, "group.pk"),
@@ -219,7 +225,7 @@ TABLE: dict[str, Row] = {
     "jobs:state": one(OWN, GET, "job.pk"),
     "jobs:log": one(OWN, GET, "job.pk"),
     "jobs:parts": one(OWN, GET, "job.pk"),
-    "jobs:cancel": one(USE, POST, "job.pk"),
+    "jobs:cancel": one(STOP, POST, "job.pk"),
     "hosts:index": Row(LOOK, GET),
     "hosts:add": Row(ADMIN, BOTH),
     "hosts:cluster": Row(LOOK, GET),
@@ -288,21 +294,21 @@ TABLE: dict[str, Row] = {
     "vms:create": Row(OPERATOR, BOTH),
     "vms:placement": Row(OPERATOR, POST),
     "vms:preview": Row(OPERATOR, POST),
-    "vms:detail": vm(OWN, GET),
-    "vms:head": vm(OWN, GET),
-    "vms:facts": vm(OWN, GET),
+    "vms:detail": vm(SEE, GET),
+    "vms:head": vm(SEE, GET),
+    "vms:facts": vm(SEE, GET),
     "vms:row": Row(LOGIN, GET, ("vm.uuid",)),  # a stranger's is empty: test_a_strangers_row_is_empty
-    "vms:menu": vm(OWN, GET),
-    "vms:hardware": vm(OWN, GET),
+    "vms:menu": vm(SEE, GET),
+    "vms:hardware": vm(SEE, GET),
     "vms:definition": vm(LOOK, GET),
-    "vms:jobs": vm(OWN, GET),
-    "vms:charts": vm(OWN, GET),
+    "vms:jobs": vm(SEE, GET),
+    "vms:charts": vm(SEE, GET),
     "vms:act": vm(USE, POST, "=pause"),
     "vms:confirm": vm(USE, GET, query="verb=reset"),
-    "vms:rename": vm(USE, BOTH),
-    "vms:edit": vm(USE, BOTH),
-    "vms:rebuild": vm(USE, BOTH),
-    "vms:snapshots": vm(OWN, GET),
+    "vms:rename": vm(KEEP, BOTH),
+    "vms:edit": vm(KEEP, BOTH),
+    "vms:rebuild": vm(KEEP, BOTH),
+    "vms:snapshots": vm(SEE, GET),
     "vms:take_snapshot": vm(USE, BOTH),
     "vms:revert_snapshot": vm(USE, BOTH, "snapshot.pk"),
     "vms:delete_snapshot": vm(USE, BOTH, "snapshot.pk"),
@@ -311,22 +317,22 @@ TABLE: dict[str, Row] = {
     "vms:delete": vm(CHANGE, BOTH),
     "vms:forget": vm(CHANGE, BOTH),
     "vms:start_anyway": vm(MOVE, BOTH),
-    "vms:shares": vm(USE, GET),
-    "vms:share": vm(USE, BOTH),
-    "vms:end_share": vm(USE, POST, "share.pk"),
-    "vms:make_link": vm(USE, BOTH),
-    "vms:end_link": vm(USE, POST, "link.pk"),
+    "vms:shares": vm(KEEP, GET),
+    "vms:share": vm(KEEP, BOTH),
+    "vms:end_share": vm(KEEP, POST, "share.pk"),
+    "vms:make_link": vm(KEEP, BOTH),
+    "vms:end_link": vm(KEEP, POST, "link.pk"),
     "vms:look": Row(OPEN, GET, ("link_secret",)),
     "vms:look_state": Row(OPEN, GET, ("link_secret",)),
     "vms:look_ticket": Row(OPEN, POST, ("link_secret",)),
-    "vms:thumbnail": vm(OWN, GET),
-    "vms:screen": vm(USE, GET),
+    "vms:thumbnail": vm(SEE, GET),
+    "vms:screen": vm(CONSOLE, GET),
     "vms:migrate": vm(MOVE, BOTH),
-    "vms:migration": vm(OWN, GET),
+    "vms:migration": vm(SEE, GET),
     "vms:migration_series": vm(OWN, GET, "migration.pk"),
-    "vms:console": vm(USE, GET),
-    "vms:console_head": vm(USE, GET),
-    "vms:console_ticket": vm(USE, POST),
+    "vms:console": vm(CONSOLE, GET),
+    "vms:console_head": vm(CONSOLE, GET),
+    "vms:console_ticket": vm(CONSOLE, POST),
 }
 
 # By operation id; the method is the API's own.
@@ -370,23 +376,23 @@ API: dict[str, Row] = {
     "give_up_upload": Row(OPERATOR, DELETE, ("upload.pk",), only=MINE),
     "list_vms": Row(LOGIN, GET),
     "create_vm": Row(OPERATOR, POST),
-    "open_console": vm(USE, POST),
-    "get_vm": vm(OWN, GET),
-    "change_vm": vm(USE, PATCH),
-    "rename_vm": vm(USE, POST),
+    "open_console": vm(CONSOLE, POST),
+    "get_vm": vm(SEE, GET),
+    "change_vm": vm(KEEP, PATCH),
+    "rename_vm": vm(KEEP, POST),
     "resize_vm": vm(CHANGE, POST),
     "resize_disk": vm(CHANGE, POST, "=vda"),
     "list_destinations": vm(MOVE, GET),
     "migrate_vm": vm(MOVE, POST),
     "act_on_vm": vm(USE, POST, "=pause"),
     "delete_vm": vm(CHANGE, DELETE),
-    "list_shares": vm(USE, GET),
-    "share_vm": vm(USE, POST),
-    "end_share": vm(USE, DELETE, "share.pk"),
-    "list_links": vm(USE, GET),
-    "make_link": vm(USE, POST),
-    "end_link": vm(USE, DELETE, "link.pk"),
-    "list_snapshots": vm(OWN, GET),
+    "list_shares": vm(KEEP, GET),
+    "share_vm": vm(KEEP, POST),
+    "end_share": vm(KEEP, DELETE, "share.pk"),
+    "list_links": vm(KEEP, GET),
+    "make_link": vm(KEEP, POST),
+    "end_link": vm(KEEP, DELETE, "link.pk"),
+    "list_snapshots": vm(SEE, GET),
     "take_snapshot": vm(USE, POST),
     "revert_snapshot": vm(USE, POST, "snapshot.pk"),
     "delete_snapshot": vm(USE, DELETE, "snapshot.pk"),
@@ -460,7 +466,7 @@ API: dict[str, Row] = {
     "drop_quota_of_group": one(TEACH, DELETE, "group.pk"),
     "list_jobs": Row(LOGIN, GET),
     "get_job": one(OWN, GET, "job.pk"),
-    "cancel_job": one(USE, POST, "job.pk"),
+    "cancel_job": one(STOP, POST, "job.pk"),
 }
 # The good body of a call; test_hostile_api spoils one field after the other.
 IMAGE = {"name": "new", "version": "1", "os_name": "Debian", "description": "", "checksum": ""}

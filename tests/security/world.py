@@ -1,4 +1,4 @@
-"""A populated database and eight people, for tests that try every address as each of them."""
+"""A populated database and ten people, for tests that try every address as each of them."""
 
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from access import invitations, shares
-from access.models import ApiToken, Grant, Group, Invitation, Role, SshKey, User, WebSession
+from access.models import CONSOLE_ONLY, ApiToken, Grant, Group, Invitation, Role, SshKey, User, WebSession
 from audit.models import Entry
 from hosts.models import Host, Network
 from jobs.models import Job
@@ -26,6 +26,8 @@ ROLES = {
     "stranger": Role.USER,  # in the group all the same, which gives nothing by itself
     "owner": Role.USER,
     "manager": Role.USER,
+    "helper": Role.USER,
+    "guest": Role.USER,
     "approver": Role.APPROVER,
     "operator": Role.OPERATOR,
     "auditor": Role.AUDITOR,
@@ -37,7 +39,8 @@ XML = "<domain type='qemu'><name>web-07</name><memory unit='KiB'>1048576</memory
 
 @dataclass
 class World:
-    """One of everything. `owner` owns the VM, its jobs, and a token; `manager` manages the group the VM is in.
+    """One of everything. `owner` owns the VM, its jobs, and a token; `manager` manages the group the VM is in;
+    `helper` may use it, `guest` its console only.
 
     `wish` is what the owner asked for, for that group.
     """
@@ -76,8 +79,8 @@ class World:
 
     @property
     def share(self) -> Grant:
-        """The owner's, with somebody who is in none of the sets."""
-        return Grant.objects.get(is_share=True)
+        """The owner's, with the guest."""
+        return Grant.objects.get(is_share=True, to_user=self.users["guest"])
 
     @property
     def member(self) -> User:
@@ -112,7 +115,8 @@ def make_world() -> World:
     migration = Job.objects.create(operation="vms.migrate", title="Migrate web-07", state=State.FAILED, **about)
     upload = Upload.objects.create(id=uuid4(), image=image, user=users["operator"], host=host, size_bytes=10)
     token, _secret = ApiToken.make(users["owner"], "script")
-    shares.give(users["owner"], vm, User.objects.create_user("guest"), "console")
+    shares.give(users["owner"], vm, users["helper"], Role.USER)
+    shares.give(users["owner"], vm, users["guest"], CONSOLE_ONLY)
     grant = give(users["owner"], Role.USER, vm)
     entry = Entry.objects.create(
         text="Pause web-07", who="owner", person_key=users["owner"].pk, kind="vm", key=str(vm.uuid)

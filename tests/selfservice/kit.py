@@ -50,6 +50,7 @@ WISH: dict[str, Any] = {
     "disk_bytes": 10 * GIB,
     "values": {},
     "ssh_keys": [],
+    "new_keys": [],
     "reason": "for the course",
     "group": None,
 }

@@ -11,6 +11,7 @@ from access.models import Role, User
 from audit.models import Entry
 from cluster.attention import requests_wait
 from hosts.models import Host
+from jobs import work
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
@@ -195,6 +196,14 @@ def test_extended_from_each_state(leased: Request, lab_user: User, state: Reques
     enqueue(StartVm(vm), user=None)
     leases.look(now)
     assert jobs() == []
+
+
+def test_a_start_that_waited_until_the_lease_was_over(leased: Request) -> None:
+    job = enqueue(StartVm(Vm.objects.get()), user=None)
+    put(leased, S.EXPIRED)
+    work.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.error) == (State.FAILED, "Its lease has ended: extend it first.")
 
 
 def test_up_to_the_most_by_itself_beyond_by_approval(leased: Request, lab_user: User, admin: User) -> None:

@@ -104,6 +104,8 @@ def test_it_works(admin: User, lab_user: User) -> None:
         ({"value-zone": ""}, "value-zone"),
         ({"reason": ""}, "reason"),
         ({"ssh_keys": ["999"]}, "ssh_keys"),
+        ({"new_keys": "ssh-ed25519 AAAA"}, "new_keys"),
+        ({"new_keys": "-----BEGIN OPENSSH PRIVATE KEY-----"}, "new_keys"),
         ({"version": "7"}, "version"),
     ],
 )
@@ -114,6 +116,28 @@ def test_what_is_wrong_is_said_beside_its_field(admin: User, lab_user: User, mor
     answer = client_of(lab_user).post(reverse("selfservice:ask", args=[offer.pk]), data)
     assert answer.status_code == 422
     assert list(answer.context["form"].errors) == [field]
+    assert not Request.objects.exists()
+
+
+def test_a_key_pasted_into_the_form_is_used_and_kept(admin: User, lab_user: User) -> None:
+    offer, lena = make_offer(admin), client_of(lab_user)
+    data = wish_of(offer, new_keys=KEY)
+    quotas.set_limits(lab_user, {"vms": 1})
+    assert lena.post(reverse("selfservice:ask", args=[offer.pk]), data).status_code == 422
+    assert not lab_user.ssh_keys.exists(), "nothing of a request that was refused is kept"
+    quotas.set_limits(lab_user, {"vms": 2})
+    lena.post(reverse("selfservice:ask", args=[offer.pk]), data)
+    assert Request.objects.get().ssh_keys == [KEY]
+    assert [key.text for key in lab_user.ssh_keys.all()] == [KEY]
+
+
+def test_more_keys_than_a_profile_holds_are_refused_beside_the_field(
+    admin: User, lab_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_keys, "MOST", 0)
+    offer = make_offer(admin)
+    answer = client_of(lab_user).post(reverse("selfservice:ask", args=[offer.pk]), wish_of(offer, new_keys=KEY))
+    assert list(answer.context["form"].errors) == ["new_keys"]
     assert not Request.objects.exists()
 
 

@@ -129,12 +129,13 @@ class TestWhatStays:
         Volume.objects.create(pool=pool, host=host, name="overlay", path="/default-pool/overlay", backing_path=path)
         assert disks_of(vm)[0].reason == "Other disks stand on it."
 
-    def test_another_vms_disk(self, vm: Vm, host: Host, do: Do, pool: Pool) -> None:
+    def test_another_vms_disk(self, vm: Vm, host: Host, do: Do, pool: Pool, admin: User, lab_user: User) -> None:
         other = make_vm(host, "db-01")
         disk = {"device": "disk", "target": "vda", "path": "/x", "backing": [vm.disks[1]["path"]]}
         other.hardware = {"disks": [disk]}
         note_files(other)
-        assert disks_of(vm)[1].reason == "db-01 uses it too."
+        assert disks_of(vm, admin)[1].reason == "db-01 uses it too."
+        assert disks_of(vm, lab_user)[1].reason == "Another VM uses it too."
         assert do(DeleteVm(vm, {"disks": "own"})).result["removed"] == [vm.disks[0]["path"]]
 
     def test_a_file_of_no_pool(self, host: Host) -> None:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.lab
 LIVELY = "#cloud-config\nruncmd:\n- dirty 32 15\n"
 LIMIT_MIB = 10
 SLOW = {"bandwidth_mib": LIMIT_MIB, "auto_converge": False}
+SLOWER = SLOW | {"bandwidth_mib": 4}  # less than the guest writes even on a busy machine
 HOSTS = ("vmhost1", "vmhost2")
 OTHER_NETWORK = {"vmhost1": "172.31.85.1", "vmhost2": "172.31.85.2"}
 CERTIFICATES = "/etc/pki/qemu"
@@ -130,7 +131,7 @@ def test_compression(traveller: Traveller) -> None:
 
 def test_post_copy(traveller: Traveller) -> None:
     """After one pass it runs there and fetches the rest, however fast it writes."""
-    trip = traveller.go(**SLOW, post_copy=True)
+    trip = traveller.go(**SLOWER, post_copy=True)
     assert "postcopy-ram" in trip.capabilities()
     job = trip.ends()
     assert job["result"]["post_copy"] is True
@@ -139,7 +140,7 @@ def test_post_copy(traveller: Traveller) -> None:
 
 
 def test_post_copy_at_the_time_limit(traveller: Traveller) -> None:
-    trip = traveller.go(**SLOW, timeout_s=4, on_timeout="post_copy")
+    trip = traveller.go(**SLOWER, timeout_s=4, on_timeout="post_copy")
     job = trip.ends()
     assert job["result"]["post_copy"] is True
     assert any("post-copy" in line["text"] for line in job["lines"])

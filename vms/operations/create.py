@@ -1,6 +1,7 @@
 """Making a VM: disk, seed, definition, start; all of it or nothing."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +30,8 @@ from vms.models import Vm
 from vms.operations.base import VmOperation
 from vms.operations.delete import drop_row
 from vms.states import ALIVE, VmState
+
+CLEAN_UP_WITHIN_S, CLEAN_UP_EVERY_S = 30.0, 2.0
 
 
 def cpu_for(choice: str, domain_type: str, arch: str) -> CpuSpec:
@@ -245,26 +248,39 @@ class CreateVm(VmOperation):
         Vm.objects.filter(pk=self.target.pk).update(first_boot=boot if plan.boot["enabled"] else {})
 
     def clean_up(self, run: Run, plan: Plan) -> None:
-        """Remove all that this job made. What can't be removed keeps the VM's row and is named in the log."""
+        """Remove all that this job made. What can't be removed keeps the VM's row and is named in the log.
+
+        A libvirtd that is just being restarted is waited for.
+        """
         run.progress(None, _("Cleaning up"))
-        left = []
+        until = time.monotonic() + CLEAN_UP_WITHIN_S
+        while (left := self.remove_made(run, plan)) and time.monotonic() < until:
+            if not any(isinstance(error, HostUnreachable) for error in left.values()):
+                break
+            time.sleep(CLEAN_UP_EVERY_S)
+        if not left:
+            drop_row(self.target)
+            run.log(_("Nothing was left behind."))
+            return
+        things = ", ".join(f"{name} ({error.message})" for name, error in left.items())
+        run.warn(_("Could not be removed from %(host)s: %(things)s") % {"host": plan.host, "things": things})
+
+    def remove_made(self, run: Run, plan: Plan) -> dict[str, VirtError]:
+        """What stays, and why."""
+        left: dict[str, VirtError] = {}
         try:
             with connect(plan.host.target) as conn:
                 if guests.state_of(conn, self.uuid) in ALIVE:
                     guests.destroy(conn, self.uuid)
                 guests.undefine(conn, self.uuid)
         except VirtError as error:
-            left.append(f"{self.target} ({error.message})")
+            left[str(self.target)] = error
         for name in dict.fromkeys(run.job.result.get("begun", [])):
             try:
                 volumes.delete_volume(plan.pool, plan.host, name)
             except VirtError as error:
-                left.append(f"{plan.pool.name}/{name} ({error.message})")
-        if not left:
-            drop_row(self.target)
-            run.log(_("Nothing was left behind."))
-            return
-        run.warn(_("Could not be removed from %(host)s: %(things)s") % {"host": plan.host, "things": ", ".join(left)})
+                left[f"{plan.pool.name}/{name}"] = error
+        return left
 
     def failed(self, run: Run) -> None:
         """Refused before anything was made: then the row is all there is."""

@@ -130,7 +130,7 @@ def disk(request: PersonRequest, uuid: UUID, target: str) -> HttpResponse:
 @permission_required("vms.view")
 def delete(request: PersonRequest, uuid: UUID) -> HttpResponse:
     vm = find_vm(request, uuid, "vms.delete")
-    disks, sees_storage = disks_of(vm), can(request.user, "storage.view")
+    disks, sees_storage = disks_of(vm, request.user), can(request.user, "storage.view")
     form = DeleteForm(request.POST or None, vm=vm, disks=disks, sees_storage=sees_storage)
     more: dict[str, Any] = {"sees_storage": sees_storage, "seeds": seed_paths(vm)}
     more["kept"] = [one for one in disks if not one.is_removable]
