@@ -146,7 +146,7 @@ def list_destinations(request: PersonRequest, uuid: UUID, mode: str = Query("liv
             "is_possible": one.is_possible,
             "blockers": [str(text) for text in one.blockers],
             "warnings": [str(text) for text in one.warnings],
-            "no_tls": one.no_tls,
+            "no_tls": str(one.no_tls),
         }
         for one in destinations(found, mode)
     ]

@@ -1,4 +1,7 @@
-"""What waits for a person, worst first. Each rule is one query, looks at the database only and leads to the cure."""
+"""What waits for a person, worst first. Each rule is one query, looks at the database only and leads to the cure.
+
+The page is asked for often: queries in which nothing changes are put together once, and every slice is a new one.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -65,9 +68,13 @@ def some(rows: QuerySet[Any]) -> tuple[list[Any], bool]:
     return found[:EACH], len(found) > EACH
 
 
-def first_vms(rows: QuerySet[Vm], since: str) -> tuple[list[Any], str]:
+def named(rows: QuerySet[Vm], since: str) -> QuerySet[Vm, tuple[Any, ...]]:
+    return rows.order_by(f"-{since}").values_list("name", "uuid", since)
+
+
+def first_vms(rows: QuerySet[Vm, tuple[Any, ...]]) -> tuple[list[Any], str]:
     """The first of these VMs (name, uuid, since), and how many there are beyond them: "" for none, "20+" for many."""
-    found = list(rows.order_by(f"-{since}").values_list("name", "uuid", since)[: EACH + MANY + 1])
+    found = list(rows[: EACH + MANY + 1])
     rest = len(found) - EACH
     return found[:EACH], f"{MANY}+" if rest > MANY else str(rest) if rest > 0 else ""
 
@@ -104,8 +111,11 @@ def jobs_wait() -> Iterator[Item]:
         )
 
 
+DUPLICATES = Vm.objects.filter(is_duplicate=True).order_by("name").only("name", "uuid")
+
+
 def duplicates() -> Iterator[Item]:
-    rows, more = some(Vm.objects.filter(is_duplicate=True).order_by("name").only("name", "uuid"))
+    rows, more = some(DUPLICATES)
     for vm in rows:
         why = _("it may destroy its own disk: shut one of them down now")
         yield Item(
@@ -120,10 +130,19 @@ def duplicates() -> Iterator[Item]:
         yield Item("bad", "copy", _("more VMs run on two hosts"), "", reverse("vms:index"), _("See"))
 
 
+HOST = ("name", "observed_state", "state_since", "seen_at", "last_error")
+VMS_THERE = Vm.objects.filter(host=OuterRef("pk")).order_by().values("host").annotate(n=Count("pk")).values("n")
+SILENT = (
+    Host.objects.filter(is_managed=True)
+    .exclude(observed_state__in=ANSWERED)
+    .order_by("-state_since", "name")
+    .annotate(count=Coalesce(Subquery(VMS_THERE), 0))
+    .only(*HOST)
+)
+
+
 def silent_hosts(silent: int) -> Iterator[Item]:
-    bad = Host.objects.filter(is_managed=True).exclude(observed_state__in=ANSWERED)
-    vms = Vm.objects.filter(host=OuterRef("pk")).order_by().values("host").annotate(n=Count("pk")).values("n")
-    for host in bad.order_by("-state_since", "name").annotate(count=Coalesce(Subquery(vms), 0)).only(*HOST)[:EACH]:
+    for host in SILENT[:EACH]:
         why = host.last_error or ngettext("%(n)s VM was there", "%(n)s VMs were there", host.count) % {"n": host.count}
         if host.observed_state == HostState.REFUSED:
             title = _("%(host)s refuses us") % {"host": host.name}
@@ -135,9 +154,6 @@ def silent_hosts(silent: int) -> Iterator[Item]:
         rest = silent - EACH
         title = ngettext("%(n)s more host does not answer", "%(n)s more hosts do not answer", rest) % {"n": rest}
         yield Item("bad", "server-off", title, "", reverse("hosts:index") + "?state=unreachable", _("See"))
-
-
-HOST = ("name", "observed_state", "state_since", "seen_at", "last_error")
 
 
 def full_pools(uses: list[PoolUse]) -> Iterator[Item]:
@@ -157,12 +173,17 @@ def full_pools(uses: list[PoolUse]) -> Iterator[Item]:
         yield Item("warn", "database", title, "", reverse("storage:index"), _("See"))
 
 
+MISSING_THERE = Q(is_active=False) | Q(missing_since__isnull=False) | ~Q(error="")
+BROKEN = (
+    PoolOnHost.objects.filter(MISSING_THERE, wanted=True, host__observed_state=HostState.UP)
+    .values("pool_id", "pool__name")
+    .annotate(n=Count("pk"), host=Max("host__name"))
+    .order_by("pool__name")
+)
+
+
 def broken_pools() -> Iterator[Item]:
-    missing = Q(is_active=False) | Q(missing_since__isnull=False) | ~Q(error="")
-    cells = PoolOnHost.objects.filter(missing, wanted=True, host__observed_state=HostState.UP)
-    rows, more = some(
-        cells.values("pool_id", "pool__name").annotate(n=Count("pk"), host=Max("host__name")).order_by("pool__name")
-    )
+    rows, more = some(BROKEN)
     for row in rows:
         where = row["host"] if row["n"] == 1 else ngettext("%(n)s host", "%(n)s hosts", row["n"]) % {"n": row["n"]}
         title = _("Pool %(pool)s is not active on %(where)s") % {"pool": row["pool__name"], "where": where}
@@ -172,9 +193,13 @@ def broken_pools() -> Iterator[Item]:
         yield Item("warn", "database-off", _("more pools are not active"), "", reverse("storage:index"), _("See"))
 
 
+GONE = named(
+    Vm.objects.filter(missing_since__isnull=False).exclude(host__observed_state=HostState.UNREACHABLE), "missing_since"
+)
+
+
 def missing_vms() -> Iterator[Item]:
-    gone = Vm.objects.filter(missing_since__isnull=False).exclude(host__observed_state=HostState.UNREACHABLE)
-    rows, more = first_vms(gone, "missing_since")
+    rows, more = first_vms(GONE)
     for name, uuid, since in rows:
         title = _("%(vm)s is missing") % {"vm": name}
         why = _("no host reports it any more")
@@ -184,9 +209,14 @@ def missing_vms() -> Iterator[Item]:
         yield Item("warn", "help-circle", title, "", reverse("vms:index") + "?state=unknown", _("See"))
 
 
+CRASHED = named(
+    Vm.objects.filter(observed_state=VmState.CRASHED, missing_since=None, host__observed_state=HostState.UP),
+    "state_since",
+)
+
+
 def crashed_vms() -> Iterator[Item]:
-    crashed = Vm.objects.filter(observed_state=VmState.CRASHED, missing_since=None, host__observed_state=HostState.UP)
-    rows, more = first_vms(crashed, "state_since")
+    rows, more = first_vms(CRASHED)
     for name, uuid, since in rows:
         title, why = _("%(vm)s crashed") % {"vm": name}, _("its screen may say why")
         yield Item("warn", "alert-triangle", title, why, reverse("vms:detail", args=[uuid]), _("Look"), since)
@@ -218,13 +248,19 @@ def failed_jobs(user: Person) -> Iterator[Item]:
         yield Item("warn", "circle-x", title, "", reverse("jobs:index") + "?state=bad", _("See"))
 
 
+BY_SSH = Host.objects.filter(transport=Transport.SSH, is_managed=True)
+LONELY = (
+    BY_SSH.filter(observed_state=HostState.UP)
+    .annotate(known=JsonLength("trusted_hosts"), all=BY_SSH.values("transport").annotate(n=Count("pk")).values("n"))
+    .filter(known__lt=F("all") - 1)
+    .order_by("name")
+    .only("name")
+)
+
+
 def strangers() -> Iterator[Item]:
     """Hosts that cannot log in to all others: live migration between them needs it."""
-    managed = Host.objects.filter(transport=Transport.SSH, is_managed=True)
-    ssh = managed.filter(observed_state=HostState.UP)
-    all_hosts = managed.values("transport").annotate(n=Count("pk")).values("n")
-    lonely = ssh.annotate(known=JsonLength("trusted_hosts"), all=all_hosts).filter(known__lt=F("all") - 1)
-    rows, more = some(lonely.order_by("name").only("name"))
+    rows, more = some(LONELY)
     if rows:
         names = ", ".join(host.name for host in rows) + ("…" if more else "")
         title = _("Some hosts can't log in to all others")

@@ -37,6 +37,10 @@ def vms_to_move(host: Host, *, include_off: bool) -> list[Vm]:
     return sorted(rows, key=lambda vm: -vm.memory_bytes)
 
 
+def against(place: Destination) -> str:
+    return " ".join(map(str, place.blockers)) or _("too little memory")
+
+
 @register
 class EvacuateHost(HostOperation):
     """Put a host into maintenance and move every VM away live: one job, a part for each VM, so many at once as
@@ -86,7 +90,9 @@ class EvacuateHost(HostOperation):
 
         possible = [place for place in found if place.is_possible and room(place) >= needed]
         if not possible:
-            reasons = [f"{place.host}: {' '.join(place.blockers) or _('too little memory')}" for place in found[:3]]
+            reasons = [
+                f"{place.host}: {' '.join(map(str, place.blockers)) or _('too little memory')}" for place in found[:3]
+            ]
             return "; ".join(reasons)
         host = max(possible, key=lambda place: (-len(place.warnings), room(place))).host
         try:

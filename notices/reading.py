@@ -16,9 +16,7 @@ def unread(user: Person) -> str:
     """How many, as the bell shows it: "" for none. One query that reads an index, as far as it is shown."""
     if not is_somebody(user):
         return ""
-    count = Notice.objects.filter(
-        pk__in=Notice.objects.shown_to(user).unread().order_by().values("pk")[: MOST + 1]
-    ).count()
+    count = len(Notice.objects.shown_to(user).unread().order_by().values_list("pk")[: MOST + 1])
     return f"{MOST}+" if count > MOST else str(count or "")
 
 

@@ -104,7 +104,11 @@ class Volume(models.Model):
 
     class Meta:
         ordering = ["name"]
-        indexes = [models.Index(fields=["path"]), models.Index(fields=["backing_path"])]
+        indexes = [
+            models.Index(fields=["path"]),
+            models.Index(fields=["backing_path"]),
+            models.Index(fields=["pool", "name"]),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["pool", "host", "name"], name="volume_once_a_host"),
             models.UniqueConstraint(fields=["pool", "name"], name="volume_once", condition=models.Q(host=None)),

@@ -1,14 +1,41 @@
 """Figures and times as people read them: GiB, "14 s ago", and a dash for what nobody has observed."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
+from typing import Any
 
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+
+class Words:
+    """A sentence that is put together in the language of whoever reads it: `Words("%(n)s files") % {"n": 3}`.
+
+    Of hundreds that are found, only the few that are shown are translated.
+    """
+
+    __slots__ = ("template", "values")
+
+    def __init__(self, template: str, values: Mapping[str, Any] | None = None) -> None:
+        self.template, self.values = template, values or {}
+
+    def __mod__(self, values: Mapping[str, Any]) -> "Words":
+        return Words(self.template, values)
+
+    def __str__(self) -> str:
+        words = _(self.template)
+        return words % self.values if self.values else words
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Words) and (self.template, self.values) == (other.template, other.values)
+
+    def __hash__(self) -> int:
+        return hash((self.template, tuple(self.values.items())))
+
+
 Text = str | Promise
+Sentence = Text | Words
 DASH = "–"
 NBSP = "\N{NO-BREAK SPACE}"
 UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
@@ -23,16 +50,6 @@ def number(value: float) -> str:
     """Three significant figures at most, no zeros at the end: 4, 1.2, 11.8, 318."""
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-@lru_cache(maxsize=1000)
-def _in(language: str, words: str) -> str:
-    return _(words)
-
-
-def often(words: str) -> str:
-    """gettext for words that are asked for hundreds of times a page: looked up once in each language."""
-    return _in(get_language() or "", words)
 
 
 def size(value: float | None) -> str:

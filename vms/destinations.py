@@ -9,9 +9,10 @@ from typing import Any
 
 from hosts.models import Host, NetworkOnHost
 from hosts.operations.reach import takes_part
-from jobs.errors import Text
 from storage.models import PoolOnHost
-from ui.text import often as _
+from ui.rows import light
+from ui.text import Sentence
+from ui.text import Words as _
 from vms.encrypted import why_no_tls
 from vms.models import Vm
 from vms.snapshots import in_the_way
@@ -42,15 +43,15 @@ class Destination:
     """One host as a possible target. No blocker: it can take the VM."""
 
     host: Host
-    blockers: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    no_tls: str = ""  # why the VM can't go there encrypted; only a reason if that is wished
+    blockers: list[Sentence] = field(default_factory=list)
+    warnings: list[Sentence] = field(default_factory=list)
+    no_tls: Sentence = ""  # why the VM can't go there encrypted; only a reason if that is wished
 
     @property
     def is_possible(self) -> bool:
         return not self.blockers
 
-    def block(self, reason: str) -> None:
+    def block(self, reason: Sentence) -> None:
         """Add a reason against it, once however many disks or cards have it."""
         if reason not in self.blockers:
             self.blockers.append(reason)
@@ -83,7 +84,7 @@ class Needs:
     pools: dict[tuple[int, int], PoolOnHost]  # of those pools, by pool and host
     networks: set[tuple[str, int]]  # of the VM's networks: name and host, where it is active
     trusted: frozenset[int]  # hosts that the VM's host can log in to
-    snapshots: Text | None = None  # why those of the VM let it go nowhere
+    snapshots: Sentence | None = None  # why those of the VM let it go nowhere
 
     @classmethod
     def of(cls, vm: Vm, host: Host | None = None) -> "Needs":
@@ -123,8 +124,8 @@ def _largest_of_each(
 def destinations(vm: Vm, mode: str) -> list[Destination]:
     """Every other host with its reasons; possible ones first, then by free memory. Database only."""
     needs = Needs.of(vm)
-    others = Host.objects.filter(is_managed=True).exclude(pk=vm.host_id or 0).only(*COLUMNS)
-    found = [weigh(vm, host, mode, needs) for host in others]
+    others = Host.objects.filter(is_managed=True).exclude(pk=vm.host_id or 0)
+    found = [weigh(vm, host, mode, needs) for host in light(others, *COLUMNS)]
     return sorted(found, key=lambda d: (len(d.blockers), len(d.warnings), -d.free_after_bytes, d.host.name))
 
 
@@ -137,7 +138,7 @@ def best(vm: Vm, mode: str, *, tls: bool = False) -> Destination | None:
 def weigh(vm: Vm, host: Host, mode: str, needs: Needs) -> Destination:
     found = Destination(host, no_tls=why_no_tls(vm.host, host))
     if needs.snapshots:
-        found.block(str(needs.snapshots))
+        found.block(needs.snapshots)
     _weigh_host(vm, host, mode, needs, found)
     for disk, here in needs.disks:
         _weigh_disk(disk, here, host, mode, needs, found)
@@ -170,7 +171,7 @@ def _weigh_host(vm: Vm, host: Host, mode: str, needs: Needs, found: Destination)
         found.warnings.append(_("The clocks differ by %(s).0f s: set up time synchronisation.") % {"s": offset})
 
 
-def _no_trust(source: Host, host: Host) -> str:
+def _no_trust(source: Host, host: Host) -> Sentence:
     for machine in (source, host):
         if machine.has_ssh and not takes_part(machine):
             return _("%(host)s has no address that other hosts can use: enter one (its page).") % {"host": machine}

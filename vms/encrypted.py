@@ -5,12 +5,13 @@ from django.utils.translation import gettext_lazy
 
 from hosts.models import Host
 from jobs.errors import Refused
-from ui.text import often as _
+from ui.text import Sentence
+from ui.text import Words as _
 
 CURE = gettext_lazy("“Set up encrypted migration” on the Hosts page makes certificates for all hosts.")
 
 
-def why_no_certificate(host: Host) -> str:
+def why_no_certificate(host: Host) -> Sentence:
     """Why this host can't take part in encrypted migration, as it was last read; "" if it can."""
     if host.certificate_is_valid:
         return ""
@@ -20,7 +21,7 @@ def why_no_certificate(host: Host) -> str:
     return _("The certificate of %(host)s for encrypted migration ended on %(day)s.") % {"host": host, "day": day}
 
 
-def why_no_tls(source: Host | None, destination: Host) -> str:
+def why_no_tls(source: Host | None, destination: Host) -> Sentence:
     """Why a VM can't go encrypted from one host to the other; "" if it can, or if only the move itself will tell.
 
     Hosts that are not reached by SSH can't be looked at.

@@ -113,7 +113,7 @@ class MigrateVm(VmOperation):
             raise Refused(_("It is already there."), field="host")
         reasons = weigh(self.target, host, self.mode, Needs.of(self.target, host)).blockers
         if reasons:
-            raise Refused(" ".join(reasons), field="host")
+            raise Refused(" ".join(map(str, reasons)), field="host")
         return host
 
     # --- in the worker -----------------------------------------------------------------------------------------------

@@ -11,12 +11,24 @@ from hosts.models import Host, NetworkOnHost
 from jobs.errors import Refused
 from storage.models import Image, Pool, PoolOnHost
 from ui import text
+from ui.rows import light
 from vms.models import Vm
 from vms.states import ALIVE, VmState
 
 GIB = 1024**3
 RESERVE_BYTES = GIB  # for the host itself, at most a twentieth of it
 VCPUS_PER_CPU = 4.0  # so many promised vCPUs a CPU count as full
+COLUMNS = (  # of a host, that speak for or against it
+    "name",
+    "observed_state",
+    "maintenance",
+    "memory_bytes",
+    "memory_free_bytes",
+    "cpus",
+    "cpu_percent",
+    "has_kvm",
+    "bridges",
+)
 SMALLEST_ROOM_BYTES = 64 * 1024**2  # what a copy-on-write disk needs at once
 
 
@@ -94,7 +106,7 @@ class Places:
     def __init__(self, wish: Wish, exclude: Collection[int] = ()) -> None:
         self.wish = wish
         hosts = Host.objects.filter(is_managed=True).exclude(pk__in=exclude)
-        self.hosts = list(hosts.defer("cpu_xml", "last_error_technical", "machine_types", "topology"))
+        self.hosts = light(hosts, *COLUMNS)
         self.promised = promised()
         pools = {pool.pk for pool in wish.pools} | {image.pool_id for image in wish.images}
         self.pools = {(row.pool_id, row.host_id): row for row in PoolOnHost.objects.filter(pool__in=pools)}

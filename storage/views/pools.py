@@ -23,6 +23,7 @@ from storage.models import ImageState, Pool, Volume
 from storage.operations import pools as operations
 from ui.forms import add_refusal
 from ui.htmx import is_partial, job_response, note_response, render_dialog
+from ui.rows import light
 
 POOLS_PER_PAGE = 25
 HOSTS_PER_PAGE = 8
@@ -100,8 +101,8 @@ def _pool(request: PersonRequest, pk: int, permission: str = "") -> Pool:
 
 
 def _about(request: PersonRequest, found: Pool) -> dict[str, Any]:
-    hosts = Host.objects.filter(pools__pool=found).only("name", "observed_state", "maintenance").order_by("name")
-    row = matrix.rows([found], list(hosts))[0]
+    hosts = light(Host.objects.filter(pools__pool=found).order_by("name"), "name", "observed_state", "maintenance")
+    row = matrix.rows([found], hosts)[0]
     words = request.GET.get("host", "").strip()[:100]
     cells = [cell for cell in row.worst_first if words.lower() in cell.host.name.lower()]
     return {
