@@ -27,6 +27,7 @@ from jobs.states import State
 from notices import delivery
 from selfservice import leases
 from selfservice.deciding import undecided
+from storage.filling import FULL_PERCENT, VERY_FULL_PERCENT
 from storage.models import PoolOnHost
 from ui import text
 from vms.models import Vm
@@ -34,7 +35,6 @@ from vms.states import VmState
 
 EACH = 3  # of one kind; the rest is one line
 MANY = 20
-FULL, NEARLY_FULL = 90.0, 80.0
 SILENT_AFTER = timedelta(seconds=60)
 
 
@@ -157,11 +157,11 @@ def silent_hosts(silent: int) -> Iterator[Item]:
 
 
 def full_pools(uses: list[PoolUse]) -> Iterator[Item]:
-    full = [use for use in uses if use.percent >= NEARLY_FULL]
+    full = [use for use in uses if use.percent >= FULL_PERCENT]
     for use in full[:EACH]:
         where = _("on %(host)s · ") % {"host": use.host_name} if use.host_name else ""
         yield Item(
-            "bad" if use.percent >= FULL else "warn",
+            "bad" if use.percent >= VERY_FULL_PERCENT else "warn",
             "database",
             _("Pool %(pool)s is %(percent)s full") % {"pool": use.name, "percent": text.percent(use.percent)},
             where + _("%(free)s free") % {"free": text.size(use.capacity - use.used)},

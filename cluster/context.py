@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
@@ -65,7 +64,6 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     known = user is not None and user.is_authenticated
     return {
-        "version": settings.VERSION,
         "nav": SimpleLazyObject(lambda: menu(request)),
         "audit_url": SimpleLazyObject(lambda: address("audit:index", request.user, "audit.view")) if known else "",
         "has_dock": known and can(request.user, "jobs.view"),

@@ -11,11 +11,10 @@ from django.utils.translation import gettext as _
 from hosts.models import Host
 from jobs.errors import Refused, Text
 from storage.backends import identity
+from storage.filling import FULL_PERCENT, percent_used
 from storage.models import Pool, PoolOnHost
 from storage.operations.pools import spec_of
 
-FULL_PERCENT = 80
-VERY_FULL_PERCENT = 90
 FEW = 50
 RANKS = {"red": 0, "orange": 1, "secondary": 2}
 
@@ -52,13 +51,6 @@ class Cell:
 
     def get_state_display(self) -> str:
         return str(self.word)
-
-
-def percent_used(row: PoolOnHost) -> float | None:
-    """How full the pool is there, None if nobody knows."""
-    if not row.capacity_bytes or row.available_bytes is None:
-        return None
-    return 100.0 * (row.capacity_bytes - row.available_bytes) / row.capacity_bytes
 
 
 def expected_identities(pools: Sequence[Pool]) -> dict[int, str]:

@@ -75,6 +75,7 @@ class PoolOnHost(models.Model):
     identity = models.CharField(max_length=500, blank=True)  # canonical source + target; hosts that differ have another
     error = models.TextField(blank=True)
     failure = models.TextField(blank=True)  # why Drover's last change here failed; "" when it did not
+    told_percent = models.PositiveSmallIntegerField(default=0)  # the level of storage.filling that people were told of
     seen_at = models.DateTimeField(null=True)
     missing_since = models.DateTimeField(null=True)
 

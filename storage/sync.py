@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from hosts.models import Host
 from hosts.states import HostState
+from storage import filling
 from storage.backends import identity, recognise
 from storage.models import Pool, PoolOnHost, Volume
 from ui import live
@@ -121,6 +122,7 @@ def _store_cell(cell: PoolOnHost, facts: PoolFacts, is_silent: bool, seen: Pools
     else:
         PoolOnHost.objects.filter(pk=cell.pk).update(seen_at=seen.read_at)
     _write(cell, values, topics)
+    filling.look(cell)
     _follow_adopted(cell, spec)
 
 
@@ -139,6 +141,8 @@ def _write(cell: PoolOnHost, values: dict[str, Any], topics: list[str]) -> None:
     changed = {column: value for column, value in values.items() if str(getattr(cell, column)) != str(value)}
     if changed:
         PoolOnHost.objects.filter(pk=cell.pk).update(**changed)
+        for column, value in changed.items():
+            setattr(cell, column, value)
         topics += [f"pool.{cell.pool_id}", "pools"]
 
 

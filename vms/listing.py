@@ -19,6 +19,7 @@ from access.rules import can, visible
 from hosts.models import Host
 from hosts.states import HostState
 from storage.models import Image
+from ui.rows import light
 from vms.models import Tag, Vm
 from vms.states import VmState
 
@@ -28,7 +29,7 @@ MAX_TEXT = 100
 MAX_KEYS = 500
 UNANSWERING = (HostState.NEW, HostState.UNREACHABLE, HostState.REFUSED)
 # the columns a row shows; definitions and hardware are large and stay in the database
-ROW_FIELDS = (
+ROW = (
     "uuid",
     "name",
     "title",
@@ -42,17 +43,13 @@ ROW_FIELDS = (
     "cpu_history",
     "cpu_percent",
     "is_persistent",
-    "host__name",
-    "host__observed_state",
-    "host__seen_at",
-    "host__maintenance",
-    "owner__username",
-    "group",
-    "job__title",
-    "job__state",
-    "job__percent",
-    "job__operation",
+    "group_id",
 )
+OF_OTHERS = {
+    "host": ("name", "observed_state", "seen_at", "maintenance"),
+    "owner": ("username",),
+    "job": ("title", "state", "percent", "operation"),
+}
 SORTS: dict[str, F | Subquery] = {
     "name": F("name"),
     "state": F("observed_state"),
@@ -119,10 +116,16 @@ def totals(rows: QuerySet[Vm]) -> dict[str, Total]:
     return {state: total for state, total in {**found, VmState.UNKNOWN.value: unknown}.items() if total.number}
 
 
-def rows_for(user: Any, rows: QuerySet[Vm] | None = None) -> QuerySet[Vm]:
-    """What a row of a list needs, and nothing else."""
-    base = visible(user, Vm.objects.all() if rows is None else rows)
-    return base.select_related("host", "owner", "job").only(*ROW_FIELDS).prefetch_related("tags")
+def shown_rows(rows: Any) -> list[Vm]:
+    """What rows of a list need, and nothing else: of a queryset, or of a page of one. tag_names: tags. Two queries."""
+    found = light(rows, *ROW, **OF_OTHERS)
+    tagged = Vm.tags.through.objects.filter(vm__in=[vm.pk for vm in found]).order_by("tag__name")
+    names: dict[int, list[str]] = {}
+    for key, name in tagged.values_list("vm_id", "tag__name") if found else ():
+        names.setdefault(key, []).append(name)
+    for vm in found:
+        vm.tag_names = names.get(vm.pk, [])
+    return found
 
 
 class Listing:
@@ -199,7 +202,7 @@ class Listing:
     @cached_property
     def rows(self) -> list[Vm]:
         keys = list(self.page.object_list)
-        rows = {vm.pk: vm for vm in rows_for(self.user).filter(pk__in=keys).order_by()}
+        rows = {vm.pk: vm for vm in shown_rows(self.base.filter(pk__in=keys).order_by())}
         return [rows[key] for key in keys if key in rows]
 
     @cached_property

@@ -21,8 +21,9 @@ from hosts.states import HostState, Level
 from jobs.models import Job
 from jobs.operations import by_name
 from ui.htmx import is_partial, render_dialog
+from ui.rows import light
 
-PER_PAGE = 30
+PER_PAGE = 20
 MANY, FEW = 12, 6
 BIG = ("cpu_xml", "machine_types", "preflight", "host_keys", "offered_keys", "last_error_technical", "topology")
 STATES = {"up": HostState.UP, "unreachable": HostState.UNREACHABLE, "refused": HostState.REFUSED}
@@ -73,9 +74,8 @@ def _count_vms(hosts: Any) -> None:
 def _cluster(user: User) -> dict[str, Any]:
     """What concerns all hosts: those being added, the common CPU, who trusts whom."""
     rows = Host.objects.all()
-    columns = ("pk", "name", "transport", "address", "observed_state")
-    managed = rows.filter(is_managed=True).only(*columns)
-    hosts: list[Host] = [*managed.annotate(trusted_json=Cast("trusted_hosts", TextField()))]
+    managed = rows.filter(is_managed=True).annotate(trusted_json=Cast("trusted_hosts", TextField()))
+    hosts: list[Host] = [*light(managed, "name", "transport", "address", "observed_state", "trusted_json")]
     members = [host for host in hosts if takes_part(host)]
     return {
         "number": len(hosts),

@@ -16,7 +16,7 @@ from hosts.models import Host
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from jobs.models import Job
-from storage import matrix, usage
+from storage import filling, matrix, usage
 from storage.backends import backends
 from storage.forms import HostsForm, PoolForm, managed_hosts
 from storage.models import ImageState, Pool, Volume
@@ -67,8 +67,8 @@ def index(request: PersonRequest) -> HttpResponse:
         "rows": matrix.rows(page.object_list, list(columns.object_list)),
         "query": words,
         "host_query": host_words,
-        "full": matrix.FULL_PERCENT,
-        "very_full": matrix.VERY_FULL_PERCENT,
+        "full": filling.FULL_PERCENT,
+        "very_full": filling.VERY_FULL_PERCENT,
     }
     if is_partial(request) and "whole" not in request.GET:
         return render(request, "storage/_matrix.html", context)
@@ -114,8 +114,8 @@ def _about(request: PersonRequest, found: Pool) -> dict[str, Any]:
         "can_manage": can(request.user, "storage.manage", found),
         "missing_hosts": everywhere(request.user, "storage.manage")
         and managed_hosts().exclude(pools__pool=found).exists(),
-        "full": matrix.FULL_PERCENT,
-        "very_full": matrix.VERY_FULL_PERCENT,
+        "full": filling.FULL_PERCENT,
+        "very_full": filling.VERY_FULL_PERCENT,
     }
 
 
@@ -257,7 +257,7 @@ def on_host(request: PersonRequest, pk: int) -> HttpResponse:
     context = {
         "host": host,
         "cells": [row.cells[0] for row in matrix.rows(pools, [host])],
-        "full": matrix.FULL_PERCENT,
-        "very_full": matrix.VERY_FULL_PERCENT,
+        "full": filling.FULL_PERCENT,
+        "very_full": filling.VERY_FULL_PERCENT,
     }
     return render(request, "storage/_on_host.html", context)

@@ -1,7 +1,7 @@
 """Template tags of every page: icons, figures, ages, states, bars, forms. `{% load ui %}`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -12,9 +12,11 @@ from django.core.paginator import Page
 from django.forms import BaseForm
 from django.forms.boundfield import BoundField
 from django.http import QueryDict
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from ui import forms as ui_forms
@@ -24,6 +26,33 @@ register = template.Library()
 ICON_PATH = re.compile(r'<path d="([^"]+)"')
 ICON_NAME = re.compile(r"[a-z0-9-]+")
 SPARK_WIDTH, SPARK_HEIGHT = 80, 20
+
+
+@register.simple_tag
+def fixed(name: str, **given: bool | str) -> SafeString:
+    """A part that depends on nothing but the language and what is given, drawn once for each:
+    {% fixed "components/_palette.html" %}."""
+    key = tuple(sorted(given.items()))
+    return _fixed.__wrapped__("", name, key) if settings.DEBUG else _fixed(get_language() or "", name, key)
+
+
+@lru_cache(maxsize=1000)
+def _fixed(_language: str, name: str, given: tuple[tuple[str, bool | str], ...]) -> SafeString:
+    return render_to_string(name, dict(given))
+
+
+@register.simple_tag
+def sidebar(nav: Sequence[Mapping[str, Any]]) -> SafeString:
+    """The main menu, drawn once for all who have the same one and are on the same page of it."""
+    items = tuple((one["url"], one["icon"], str(one["label"]), str(one["short"]), one["now"]) for one in nav)
+    return _sidebar(get_language() or "", items)
+
+
+@lru_cache(maxsize=500)
+def _sidebar(_language: str, items: tuple[tuple[Any, ...], ...]) -> SafeString:
+    names = ("url", "icon", "label", "short", "now")
+    nav = [dict(zip(names, item, strict=True)) for item in items]
+    return render_to_string("components/_sidebar.html", {"nav": nav, "version": settings.VERSION})
 
 
 @register.simple_tag

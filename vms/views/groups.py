@@ -11,13 +11,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from access.models import Group, User
-from access.rules import PersonRequest, everywhere, find, permission_required
+from access.rules import PersonRequest, everywhere, find, permission_required, visible
 from jobs.engine import enqueue
 from jobs.errors import Refused
 from ui.forms import add_refusal, posted
 from ui.htmx import job_response, note_response, render_dialog
 from vms.forms import HandOverForm, IntoGroupForm
-from vms.listing import rows_for
+from vms.listing import shown_rows
 from vms.models import Vm
 from vms.operations.bulk import MAX_VMS, BulkVms
 from vms.operations.change import EditVm
@@ -38,12 +38,12 @@ def _group(request: PersonRequest, pk: int, *, to_change: bool = False) -> Group
 @permission_required("groups.view")
 def in_group(request: PersonRequest, pk: int) -> HttpResponse:
     group = _group(request, pk)
-    rows = rows_for(request.user).filter(group=group).order_by("name", "pk")
+    rows = visible(request.user, Vm.objects.filter(group=group)).order_by("name", "pk")
     page = Paginator(rows, IN_GROUP).get_page(request.GET.get("page"))
     context = {
         "group": group,
         "page": page,
-        "rows": with_actions(request, list(page)),
+        "rows": with_actions(request, shown_rows(page.object_list)),
         "can_fill": everywhere(request.user, "vms.change"),
     }
     return render(request, "vms/_in_group.html", context)

@@ -8,11 +8,11 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from access.models import Group
-from access.rules import PersonRequest, can, everywhere, permission_required
+from access.rules import PersonRequest, can, everywhere, permission_required, visible
 from hosts.models import Host
 from ui.htmx import is_partial
 from vms.actions import row_action
-from vms.listing import Listing, rows_for, suggestions
+from vms.listing import Listing, shown_rows, suggestions
 from vms.models import Vm
 from vms.states import VmState
 
@@ -58,10 +58,10 @@ def with_actions(request: PersonRequest, vms: list[Vm]) -> list[tuple[Vm, dict[s
 @permission_required("vms.view")
 def row(request: PersonRequest, uuid: UUID) -> HttpResponse:
     """One row. A VM that is gone is an empty answer: the row disappears."""
-    vm = rows_for(request.user).filter(uuid=uuid).first()
-    if vm is None:
+    found = shown_rows(visible(request.user, Vm.objects.filter(uuid=uuid)))
+    if not found:
         return HttpResponse("")
-    context = {"rows": with_actions(request, [vm]), "sees_hosts": can(request.user, "hosts.view")}
+    context = {"rows": with_actions(request, found), "sees_hosts": can(request.user, "hosts.view")}
     return render(request, "vms/_rows.html", context)
 
 
@@ -79,6 +79,7 @@ def options(request: PersonRequest) -> HttpResponse:
 def on_host(request: PersonRequest, pk: int) -> HttpResponse:
     """The VMs of one host, for its page."""
     host = get_object_or_404(Host.objects.only("pk", "name"), pk=pk)
-    rows = rows_for(request.user).filter(host=host).order_by("name", "pk")
+    rows = visible(request.user, Vm.objects.filter(host=host)).order_by("name", "pk")
     page = Paginator(rows, ON_HOST).get_page(request.GET.get("page"))
-    return render(request, "vms/_on_host.html", {"host": host, "page": page, "rows": with_actions(request, list(page))})
+    shown = with_actions(request, shown_rows(page.object_list))
+    return render(request, "vms/_on_host.html", {"host": host, "page": page, "rows": shown})
