@@ -12,7 +12,7 @@ from access.rules import PersonRequest, visible
 from api.forms import Invalid, cleaned, errors_of
 from api.pages import Pieces
 from api.rights import require
-from api.schemas import HostsIn, JobOut, PoolIn, PoolOut, Problem, VolumeOut
+from api.schemas import HostsIn, JobOut, PoolIn, PoolOut, Problem, SearchIn, VolumeOut
 from hosts.models import Host
 from jobs.engine import enqueue
 from jobs.errors import Refused
@@ -20,6 +20,7 @@ from storage.backends import backends
 from storage.forms import HostsForm, PoolForm, managed_hosts
 from storage.models import Pool, Volume
 from storage.operations import pools as operations
+from storage.operations.search import SearchServer
 
 router = Router(tags=["pools"])
 STARTED = {202: JobOut, 403: Problem, 404: Problem, 409: Problem, 422: Problem}
@@ -62,6 +63,13 @@ def define_pool(request: PersonRequest, wish: PoolIn) -> Any:
             refused.field = f"source.{refused.field}"
         raise
     return Status(202, job)
+
+
+@router.post("/search", response={202: JobOut, 403: Problem, 409: Problem, 422: Problem})
+def search_server(request: PersonRequest, wish: SearchIn) -> Any:
+    """What a storage server offers; `offered` of the job's result when it has ended."""
+    require(request, "storage.manage", on_all=True)
+    return Status(202, enqueue(SearchServer(None, wish.dict()), user=request.user))
 
 
 @router.get("/{pool_id}", response={200: PoolOut, 403: Problem, 404: Problem})

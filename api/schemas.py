@@ -205,6 +205,12 @@ class PoolIn(In):
     autostart: bool = True
 
 
+class SearchIn(In):
+    kind: str = Field(description="nfs")
+    server: str
+    hosts: list[Key] = Field(description="the first of them that answers asks the server")
+
+
 class VolumeOut(Schema):
     id: int
     name: str

@@ -1,11 +1,13 @@
 from django.urls import path
 
-from storage.views import images, pools, uploads, volumes
+from storage.views import images, pools, searches, uploads, volumes
 
 app_name = "storage"
 urlpatterns = [
     path("", pools.index, name="index"),
     path("pools/add", pools.add_pool, name="add_pool"),
+    path("pools/search", searches.begin, name="search"),
+    path("pools/search/<int:pk>", searches.result, name="found"),
     path("pools/<int:pk>/", pools.pool, name="pool"),
     path("pools/<int:pk>/volumes", pools.volumes, name="volumes"),
     path("pools/<int:pk>/volumes/add", volumes.add_volume, name="add_volume"),

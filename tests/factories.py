@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
+from django.test import Client
 from django.utils import timezone
 
 from access.models import Grant, Group, Membership, Role, User
@@ -111,3 +112,9 @@ def give(to: User | Group, role: str, on: Vm | Pool | Group | None = None, **mor
     kinds: dict[type, str] = {Vm: "on_vm", Pool: "on_pool", Group: "on_group"}
     target = {} if on is None else {kinds[type(on)]: on}
     return Grant.objects.create(role=role, **subject, **target, **more)
+
+
+def client_of(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client

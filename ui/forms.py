@@ -39,6 +39,11 @@ def number_in(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
+def numbers_in(texts: Iterable[str]) -> list[int]:
+    """Those of them that are numbers of rows."""
+    return [number for number in map(number_in, texts) if number is not None]
+
+
 class LongSelect(forms.Select):
     """A select for hundreds of options: Django's own renders a template for each of them."""
 

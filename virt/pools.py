@@ -195,6 +195,16 @@ def refresh(conn: "libvirt.virConnect", name: str) -> None:
         time.sleep(BUSY_POLL_S)
 
 
+def find_sources(conn: "libvirt.virConnect", kind: str, server: str) -> list[pool_xml.PoolSpec]:
+    """What a server offers for pools of this libvirt kind, as this host sees it. Blocks until the server answers.
+
+    Source: libvirt-libvirt-storage.html#virConnectFindStoragePoolSources; the host asks by showmount, iscsiadm…
+    """
+    with translated():
+        xml = conn.findStoragePoolSources(kind, pool_xml.search(server), 0)
+    return pool_xml.parse_sources(xml, kind)
+
+
 def definition(facts_: PoolFacts) -> pool_xml.PoolSpec:
     """A host's definition as a spec."""
     return pool_xml.parse(facts_.xml)

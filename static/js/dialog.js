@@ -49,6 +49,14 @@ dialog.addEventListener("mousedown", (event) => {
   const typed = [...dialog.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
   if (!inside && !typed) close();
 });
+// A found value, to be taken into a field of the form around it.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-fill]");
+  const field = button?.form?.elements[button.dataset.fill];
+  if (!field) return;
+  field.value = button.value;
+  field.focus();
+});
 // "Type the name to delete": the button of a form is off until the text matches.
 document.addEventListener("input", (event) => {
   const field = event.target.closest("[data-must-equal]");

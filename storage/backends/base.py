@@ -40,6 +40,7 @@ class Backend(ABC):
     port: ClassVar[int] = 0  # where the server of `source["host"]` must answer the host, 0: there is none
     docs: ClassVar[str]  # heading in docs/storage.md
     form: ClassVar[type[SourceForm]]
+    can_search: ClassVar[bool] = False  # whether a host can ask a server what it offers
 
     @abstractmethod
     def spec(self, *, name: str, uuid: str, target_path: str, source: dict[str, Any]) -> PoolSpec:
@@ -52,6 +53,10 @@ class Backend(ABC):
     @abstractmethod
     def source_text(self, source: dict[str, Any]) -> str:
         """The source as a person would write it; "" for none."""
+
+    def offered(self, spec: PoolSpec) -> str:
+        """What a server was found to offer, as the field `path` takes it; "" if it is nothing for this kind."""
+        return ""
 
     def check_host(self, target: Target, source: dict[str, Any]) -> list[Problem]:
         """What the host lacks. Asks over SSH; a host that has none (TCP) is not asked. Blocks."""

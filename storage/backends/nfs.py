@@ -41,6 +41,7 @@ class NfsBackend(Backend):
     port = 2049
     docs = "nfs"
     form = NfsForm
+    can_search = True
 
     def spec(self, *, name: str, uuid: str, target_path: str, source: dict[str, Any]) -> PoolSpec:
         return PoolSpec(
@@ -59,6 +60,9 @@ class NfsBackend(Backend):
             return None
         found = {"host": spec.hosts[0].name, "path": spec.source_dir}
         return found | ({"version": spec.protocol_version} if spec.protocol_version else {})
+
+    def offered(self, spec: PoolSpec) -> str:
+        return spec.source_dir if spec.source_format in {"", "nfs"} else ""
 
     def source_text(self, source: dict[str, Any]) -> str:
         return f"{source.get('host', '')}:{source.get('path', '')}"

@@ -83,6 +83,11 @@ class World:
         return Grant.objects.get(is_share=True, to_user=self.users["guest"])
 
     @property
+    def search(self) -> Job:
+        """What an administrator asked a storage server."""
+        return Job.objects.get_or_create(operation="storage.search", user=self.users["administrator"])[0]
+
+    @property
     def member(self) -> User:
         return self.users["stranger"]
 

@@ -7,7 +7,6 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -27,7 +26,7 @@ from selfservice.states import RequestState, Step
 from selfservice.steps import change
 from selfservice.usage import usage_of
 from tests.api.kit import call
-from tests.factories import GIB, make_group, make_host, make_user, make_vm
+from tests.factories import GIB, client_of, make_group, make_host, make_user, make_vm
 from tests.selfservice.kit import make_offer, make_place
 from vms.models import Snapshot, Vm
 from vms.states import VmState
@@ -75,12 +74,6 @@ def ready(lab_class: LabClass) -> list[Vm]:
         made.append(vm)
     Job.objects.update(state=State.SUCCEEDED)
     return made
-
-
-def client_of(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def test_each_seat_is_a_request_of_its_person(teacher: User, pupils: list[User], group: Group, offer: Offer) -> None:

@@ -17,7 +17,7 @@ from selfservice.states import RequestState, Step
 from selfservice.steps import change
 from storage.models import Image
 from tests.api.kit import call
-from tests.factories import GIB, make_group, make_user
+from tests.factories import GIB, client_of, make_group, make_user
 from tests.selfservice.kit import ask, make_offer, make_place
 
 pytestmark = pytest.mark.django_db
@@ -46,12 +46,6 @@ OFFER = {
     "approval": "always",
     "is_for_everybody": "on",
 }
-
-
-def client_of(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def offer_data(**more: Any) -> dict[str, Any]:

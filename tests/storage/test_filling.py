@@ -1,5 +1,7 @@
 """Pools that fill up, as their hosts report it: who hears of it, and how often."""
 
+from typing import Any
+
 import pytest
 
 from access.models import Role, User
@@ -12,7 +14,7 @@ from tests.storage.test_sync import DIR, facts, look
 pytestmark = pytest.mark.django_db
 
 
-def seen(host: Host, percent: int, name: str = "shared", **more: str) -> None:
+def seen(host: Host, percent: int, name: str = "shared", **more: Any) -> None:
     look(host, facts(name, capacity_bytes=100, allocation_bytes=percent, available_bytes=100 - percent, **more))
 
 

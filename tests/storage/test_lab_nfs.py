@@ -16,6 +16,7 @@ from storage import volumes
 from storage.models import Image, Pool
 from storage.operations.images import begin_volume_import
 from storage.operations.pools import RemovePool, begin_pool
+from storage.operations.search import SearchServer
 from tests.labkit import Lab
 from tests.storage.conftest import Do, finish, forget_on_hosts
 from virt import ssh
@@ -42,6 +43,9 @@ def full_hosts(lab: Lab) -> Iterator[list[Host]]:
 
 
 def test_it_works(lab: Lab, full_hosts: list[Host], do: Do, admin: User) -> None:
+    wish = {"kind": "nfs", "server": "full1", "hosts": [full_hosts[1].pk]}
+    search = do(SearchServer(None, wish), admin)
+    assert "/srv/nfs" in search.result.get("offered", []), (search.error, search.technical)
     source = {"host": "full1", "path": "/srv/nfs", "version": "4.2"}
     fields = {"name": "nfstest", "kind": "nfs", "target_path": PATH, "source": source}
     job = finish(begin_pool(admin, fields, full_hosts))
@@ -53,8 +57,8 @@ def test_it_works(lab: Lab, full_hosts: list[Host], do: Do, admin: User) -> None
     one, two = full_hosts
     volumes.upload_bytes(pool, one, "golden.img", lab.image("tiny").read_bytes(), replace=True)
     volumes.look_again(pool, two)
-    wish = {"name": "golden", "version": "1", "pool": pool.pk, "host": two.pk, "volume": "golden.img"}
-    job = finish(begin_volume_import(admin, wish))
+    golden = {"name": "golden", "version": "1", "pool": pool.pk, "host": two.pk, "volume": "golden.img"}
+    job = finish(begin_volume_import(admin, golden))
     assert job.state == "succeeded", (job.error, job.technical)
     run = Run(Job.objects.create(operation="x", title="x"))
     path = volumes.create_overlay(run, pool, two, Image.objects.get(), "web.qcow2", 0)

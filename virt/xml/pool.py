@@ -180,6 +180,31 @@ def source_key(spec: PoolSpec) -> str:
     return f"{kind}://{hosts}/{'/'.join(parts)}"
 
 
+def search(server: str) -> str:
+    """What libvirt wants to know to look what a server offers (virConnectFindStoragePoolSources)."""
+    source = etree.Element("source")
+    add(source, "host", name=check_host_address(server))
+    return serialise(source)
+
+
+def parse_sources(xml: str, kind: str) -> list[PoolSpec]:
+    """What was found: specs without a name, of which only the source is known. Raises BadXml."""
+    found = []
+    for source in parse_document(xml, "sources").iterchildren("source"):
+        found.append(
+            PoolSpec(
+                name="",
+                kind=kind,
+                source_format=attribute(source, "format", "type"),
+                hosts=tuple(_host(host) for host in source.iterchildren("host")),
+                source_dir=attribute(source, "dir", "path"),
+                source_name=text_of(source, "name"),
+                devices=tuple(device.get("path", "") for device in source.iterchildren("device")),
+            )
+        )
+    return found
+
+
 def difference(a: PoolSpec, b: PoolSpec) -> dict[str, tuple[str, str]]:
     """What two hosts' definitions of one pool differ in: field -> both values as text. UUIDs may differ."""
     if a.kind == "" or b.kind == "":
