@@ -15,7 +15,7 @@ OWN_PASSWORD = "staple battery 8"  # instead of the one that was given at first
 def window(browser: Browser, **more: Any) -> BrowserContext:
     """A person's browser, without animations: what is drawn sixty times a second costs the lab its time."""
     opened = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce", **more)
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(60_000)  # three labs at once are slow at times
     return opened
 
 
