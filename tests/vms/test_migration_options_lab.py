@@ -18,6 +18,7 @@ LIVELY = "#cloud-config\nruncmd:\n- dirty 32 15\n"
 LIMIT_MIB = 10
 SLOW = {"bandwidth_mib": LIMIT_MIB, "auto_converge": False}
 SLOWER = SLOW | {"bandwidth_mib": 4}  # less than the guest writes even on a busy machine
+WRITES = 0.08  # of a CPU, at least, while it writes
 HOSTS = ("vmhost1", "vmhost2")
 OTHER_NETWORK = {"vmhost1": "172.31.85.1", "vmhost2": "172.31.85.2"}
 CERTIFICATES = "/etc/pki/qemu"
@@ -38,6 +39,22 @@ class Traveller:
     @property
     def there(self) -> str:
         return HOSTS[1 - HOSTS.index(self.here)]
+
+    def until_it_writes(self, within_s: float = 60) -> None:
+        """After a move for which QEMU held it back, the guest needs a while to write as fast as it should."""
+        until, here = time.monotonic() + within_s, self.here
+        before = self._cpu_s(here)
+        while True:
+            time.sleep(3)
+            now = self._cpu_s(here)
+            if now - before > 3 * WRITES:
+                return
+            before = now
+            assert time.monotonic() < until, "it does not write"
+
+    def _cpu_s(self, host: str) -> float:
+        told = self.cluster.lab.ssh(host, f"virsh domstats {self.uuid} --vcpu")
+        return int(told.partition("vcpu.0.time=")[2].split()[0]) / 1e9
 
     def go(self, **options: Any) -> "Trip":
         """Begin to move to the other host; returns when memory is flowing."""
@@ -131,6 +148,7 @@ def test_compression(traveller: Traveller) -> None:
 
 def test_post_copy(traveller: Traveller) -> None:
     """After one pass it runs there and fetches the rest, however fast it writes."""
+    traveller.until_it_writes()
     trip = traveller.go(**SLOWER, post_copy=True)
     assert "postcopy-ram" in trip.capabilities()
     job = trip.ends()

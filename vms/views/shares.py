@@ -25,6 +25,8 @@ from vms.models import Vm
 from vms.views.find import find_vm
 from vms.views.pages import frame
 
+RADIO = forms.RadioSelect(attrs={"class": "form-check-input"})
+
 
 class ShareForm(forms.Form):
     person = forms.CharField(
@@ -34,7 +36,7 @@ class ShareForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
     )
     way = forms.ChoiceField(
-        label=gettext_lazy("They may"), choices=list(shares.WAYS.items()), widget=forms.RadioSelect, initial="user"
+        label=gettext_lazy("They may"), choices=list(shares.WAYS.items()), widget=RADIO, initial="user"
     )
     until = forms.DateField(
         label=gettext_lazy("Until the end of"),
