@@ -4,7 +4,6 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 failed=0
-processes=
 
 prepare() {
   local others
@@ -26,7 +25,6 @@ lab_fact() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sy
 
 clean_up() {
   trap '' INT TERM
-  [ -z "$processes" ] || pkill -P "$processes"
   labs_down
   scripts/postgres.sh stop "$work/postgres"
   rm -rf "$work"
@@ -62,8 +60,6 @@ chmod 711 var "$work"
 trap clean_up EXIT
 trap 'exit 1' INT TERM
 scripts/check.sh || failed=1
-# most of its time is waiting for processes to end and to come back
-run processes "processes and not lab and not e2e" > "$work/processes.log" 2>&1 & processes=$!
 if url=$(scripts/postgres.sh start "$work/postgres"); then
   DATABASE_URL=$url run postgres "not lab and not e2e and not processes" -n auto --dist worksteal --ignore=tests/virt || failed=1
 else
@@ -72,9 +68,7 @@ fi
 # the whole matrix of rights and every kind of page have just run there; what a database sees of odd input differs
 run thorough "thorough" -n auto --dist worksteal --ignore=tests/security/test_rights.py --ignore=tests/security/test_hostile_pages.py \
   --ignore=tests/api || failed=1
-wait "$processes" || failed=1
-processes=
-cat "$work/processes.log"
+run processes "processes and not lab and not e2e" || failed=1
 # three at once, each with labs and a Drover of its own: much of their time is waiting. Which tests stay together, and in
 # which order they begin, says tests/conftest.py.
 run lab "lab" -n 3 --dist loadfile --no-loadscope-reorder | tee "$work/lab.log"
