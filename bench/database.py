@@ -57,6 +57,9 @@ def watched() -> Iterator[None]:
     """
     from django.conf import settings
 
+    from cluster.memory import settle
+
     with closing(sqlite3.connect(settings.DATABASES["default"]["NAME"])) as other:
         other.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        settle()
         yield

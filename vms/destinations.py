@@ -38,7 +38,7 @@ COLUMNS = (  # of a host, that speak for or against it
 )
 
 
-@dataclass
+@dataclass(slots=True)
 class Destination:
     """One host as a possible target. No blocker: it can take the VM."""
 
